@@ -1,0 +1,142 @@
+"""The typed records that pass from one part to the next. All are frozen; none is a dict.
+
+`Question` → `SampledAnswer` → `LabelledAnswer` → `ScoredAnswer` → `Prediction`.
+Higher selection scores always mean more confident.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Split(StrEnum):
+    """The four disjoint parts of a data set; no group of questions stands in two of them."""
+
+    TRAIN = "train"  # stages 1 to 3
+    VALIDATION = "validation"  # early stopping
+    CALIBRATION = "calibration"  # confidence
+    TEST = "test"  # reported figures only
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a data set.
+
+    Attributes:
+        id: Unique within its data set.
+        question: The text asked.
+        references: Accepted answers, the first of which is the training target. Empty where the question is
+            unanswerable or where nobody knows the answer yet (prediction).
+        context: A passage to answer from, or None for closed-book questions.
+        history: Earlier (question, answer) turns of a conversation, oldest first.
+        group: Questions of one group (story, article, entity) never stand in two splits.
+        answerable: False where the data set says that no answer is right (SQuAD v2.0): then any answer is wrong.
+    """
+
+    id: str
+    question: str
+    references: tuple[str, ...] = ()
+    context: str | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    answerable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SampledAnswer:
+    """One answer that the model generated.
+
+    Attributes:
+        text: The decoded answer, stripped.
+        token_ids: Generated tokens without the terminator.
+        log_likelihood: Mean log-probability a token in nats, terminator counted where one was generated.
+        num_tokens: Tokens that the mean runs over (terminator counted where one was generated).
+        terminated: False where the answer was cut off at the token limit.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    log_likelihood: float
+    num_tokens: int
+    terminated: bool = True
+
+    @property
+    def sequence_log_probability(self) -> float:
+        """Summed log-probability of the answer, in nats."""
+        return self.log_likelihood * self.num_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledAnswer:
+    """A sampled answer with its agreement with the references.
+
+    Attributes:
+        answer: The sampled answer.
+        rouge_l: Best Rouge-L F over the references, 0 to 1; 0 where a question is unanswerable.
+        correct: Whether `rouge_l` is strictly above the threshold in force.
+    """
+
+    answer: SampledAnswer
+    rouge_l: float
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredAnswer:
+    """A sampled answer with the model's judgement of it.
+
+    Attributes:
+        answer: The sampled answer.
+        self_eval: P(z_c | x, ŷ), the probability of the verdict "correct" over the verdict pair, 0 to 1.
+        log_self_eval: log P(z_c | x, ŷ) in nats, computed without leaving log space.
+        selection_score: (1 − α)·log-likelihood + α·log_self_eval; higher = more confident.
+    """
+
+    answer: SampledAnswer
+    self_eval: float
+    log_self_eval: float
+    selection_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the system says to one question: an answer, or an abstention.
+
+    Attributes:
+        question: The question asked.
+        scored: The likeliest answer with its scores, also where the system abstains.
+        confidence: Calibrated probability that the answer is correct, or None where the run has no calibration.
+        abstained: True where the system says "I don't know" rather than `answer`.
+        why: One clause that explains the decision.
+        rouge_l: Best Rouge-L F over the references, or None where no reference is known.
+        correct: Whether the answer is correct at the evaluation threshold, or None where no reference is known.
+    """
+
+    question: Question
+    scored: ScoredAnswer
+    confidence: float | None = None
+    abstained: bool = False
+    why: str = ""
+    rouge_l: float | None = None
+    correct: bool | None = None
+
+    @property
+    def answer(self) -> str | None:
+        """The answer given, or None for an abstention."""
+        return None if self.abstained else self.scored.answer.text
+
+
+@dataclass(frozen=True, slots=True)
+class MethodScores:
+    """What one selection method says of every test answer; the input of the metrics.
+
+    Attributes:
+        name: The method, e.g. ``aspire``.
+        scores: One finite score an answer; higher = more confident.
+        correct: Whether each answer is correct.
+        groups: The group of each answer's question (the unit of the bootstrap).
+    """
+
+    name: str
+    scores: tuple[float, ...]
+    correct: tuple[bool, ...]
+    groups: tuple[str, ...] = field(repr=False)
