@@ -1,0 +1,115 @@
+"""Intervals by bootstrap over groups.
+
+Answers to questions about one story or article rise and fall together, so whole groups are drawn with replacement,
+never single answers. A resample is a vector of weights (how often the group of each answer was drawn), and both metrics
+have a closed form on weighted blocks of tied scores: one sort a method serves all resamples.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aspire_llm.errors import ConfigError
+from aspire_llm.records import MethodScores
+from aspire_llm.selection.outcomes import Undefined
+from aspire_llm.selection.ties import tie_blocks
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Interval = tuple[float, float]
+
+# Weights held at a time; bounds the memory for large test sets at some 100 MB.
+_CHUNK_ELEMENTS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """A method's metrics on every resample.
+
+    Attributes:
+        auroc: float[r], r ≤ number of resamples: a resample in which all answers are right or all wrong has none.
+        auacc: float[number of resamples].
+    """
+
+    auroc: Floats
+    auacc: Floats
+
+    def minus(self, other: "Draws") -> "Draws":
+        """Paired differences; both must stem from the same seed on the same answers, so that the resamples agree."""
+        return Draws(self.auroc - other.auroc, self.auacc - other.auacc)
+
+
+def bootstrap(method: MethodScores, *, seed: int, num_resamples: int = 1000) -> Draws | Undefined:
+    """AUROC and AUACC of a method on resampled groups.
+
+    The resamples depend on the seed and the groups only: methods with the same groups see the same ones.
+
+    Args:
+        method: Scores (higher = more confident), correctness and group of every answer.
+        seed: Of the resampling.
+        num_resamples: How often to resample.
+
+    Returns:
+        The metrics on each resample, or `Undefined` where all answers stem from one group.
+
+    Source: Field & Welsh (2007), bootstrapping clustered data (the cluster bootstrap).
+    """
+    if num_resamples < 1:
+        raise ConfigError(f"got {num_resamples} resamples; the bootstrap needs at least 1")
+    if len(set(method.groups)) < 2:
+        return Undefined("all answers stem from one group, so nothing can be resampled; it takes at least two groups")
+    correct = np.asarray(method.correct, dtype=np.bool_)
+    blocks = tie_blocks(np.asarray(method.scores, dtype=np.float64))
+    auroc, auacc = [], []
+    for weights in _resampled_weights(method.groups, num_resamples, np.random.default_rng(seed)):
+        sizes, hits = blocks.sums(weights), blocks.sums(weights * correct)
+        auroc.append(_weighted_auroc(sizes, hits))
+        auacc.append(_weighted_auacc(sizes, hits))
+    return Draws(np.concatenate(auroc), np.concatenate(auacc))
+
+
+def percentile_interval(values: Floats, level: float = 0.95) -> Interval | Undefined:
+    """The central percentile interval of resampled values, float[r]; `Undefined` where there are none."""
+    if not len(values):
+        return Undefined("no resample holds both right and wrong answers")
+    low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return float(low), float(high)
+
+
+def _resampled_weights(groups: Sequence[str], num_resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """How often each answer's group was drawn, int[some resamples, n] at a time."""
+    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+    chunk = max(1, _CHUNK_ELEMENTS // len(groups))
+    for start in range(0, num_resamples, chunk):
+        size = min(chunk, num_resamples - start)
+        yield rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=size)[:, group_of]
+
+
+def _weighted_auroc(sizes: Ints, hits: Ints) -> Floats:
+    """AUROC = Σ_b hits_b·(wrong below b + wrong in b / 2) / (right·wrong); [r, b] blocks → the defined ones of [r]."""
+    right = hits.sum(axis=-1)
+    wrong = sizes.sum(axis=-1) - right
+    defined = (right > 0) & (wrong > 0)
+    sizes, hits, right, wrong = sizes[defined], hits[defined], right[defined], wrong[defined]
+    wrong_in = sizes - hits
+    wrong_below = wrong[:, None] - np.cumsum(wrong_in, axis=-1)
+    concordant = (hits * (wrong_below + 0.5 * wrong_in)).sum(axis=-1)
+    area: Floats = concordant / (right * wrong)
+    return area
+
+
+def _weighted_auacc(sizes: Ints, hits: Ints) -> Floats:
+    """AUACC of weighted blocks, [r, b] → [r].
+
+    A block of W answers with mean accuracy μ, preceded by N answers of which C are right, adds
+    Σ_{j=1…W} (C + j·μ)/(N + j) = W·μ + (C − μ·N)·(H(N + W) − H(N)), H the harmonic numbers.
+    """
+    answers, right = np.cumsum(sizes, axis=-1), np.cumsum(hits, axis=-1)
+    answers_before, right_before = answers - sizes, right - hits
+    harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, answers.max() + 1))))
+    mean = hits / np.maximum(sizes, 1)  # an undrawn block has W = 0 and adds nothing
+    per_block = hits + (right_before - mean * answers_before) * (harmonic[answers] - harmonic[answers_before])
+    area: Floats = per_block.sum(axis=-1) / answers[:, -1]
+    return area

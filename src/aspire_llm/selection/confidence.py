@@ -1,0 +1,184 @@
+"""Confidence: the selection score turned into a probability that the answer is correct.
+
+The map is fitted on the calibration split, which no training stage has seen, and never falls as the score rises.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.selection.outcomes import Infeasible
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+MIN_ITEMS = 20
+
+
+class CalibrationMethod(StrEnum):
+    """How the score becomes a probability."""
+
+    PLATT = "platt"  # a logistic curve: two parameters, for few items
+    ISOTONIC = "isotonic"  # any non-decreasing map: for some hundred items and more
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration(ABC):
+    """A fitted, non-decreasing map from the selection score to a probability.
+
+    Attributes:
+        num_items: Answers it was fitted on.
+    """
+
+    method: ClassVar[CalibrationMethod]
+    num_items: int
+
+    @abstractmethod
+    def confidence(self, score: float) -> float:
+        """P(the answer is correct) for a selection score (−inf allowed), 0 to 1."""
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """The content of `calibration.json`."""
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> "Calibration":
+        """The calibration that `to_json` wrote.
+
+        Raises:
+            RunDirectoryError: The content is not a calibration.
+        """
+        try:
+            match content["method"]:
+                case CalibrationMethod.PLATT:
+                    return PlattCalibration(
+                        int(content["num_items"]), float(content["slope"]), float(content["intercept"])
+                    )
+                case CalibrationMethod.ISOTONIC:
+                    return IsotonicCalibration(
+                        int(content["num_items"]), tuple(content["scores"]), tuple(content["confidences"])
+                    )
+                case other:
+                    raise RunDirectoryError(f"calibration method is {other!r}; known are platt and isotonic")
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunDirectoryError(f"calibration.json is broken ({error!r}); fit the calibration again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PlattCalibration(Calibration):
+    """confidence = 1 / (1 + exp(−(slope·score + intercept))), slope ≥ 0 (Platt, 1999)."""
+
+    method = CalibrationMethod.PLATT
+    slope: float
+    intercept: float
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.slope < math.inf and math.isfinite(self.intercept)):
+            raise ValueError(
+                f"slope {self.slope} and intercept {self.intercept} must be finite, the slope not negative"
+            )
+
+    def confidence(self, score: float) -> float:
+        # With slope 0 the score is absent, so that −inf leaves no NaN behind.
+        return float(expit(self.intercept + (self.slope * score if self.slope else 0.0)))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": str(self.method),
+            "num_items": self.num_items,
+            "slope": self.slope,
+            "intercept": self.intercept,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IsotonicCalibration(Calibration):
+    """Linear between knots (score, confidence), both non-decreasing; constant outside (Zadrozny & Elkan, 2002)."""
+
+    method = CalibrationMethod.ISOTONIC
+    scores: tuple[float, ...]
+    confidences: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        knots = np.array([self.scores, self.confidences])
+        if not (knots.size and np.isfinite(knots).all() and (np.diff(knots) >= 0.0).all()):
+            raise ValueError("the knots of an isotonic calibration must be finite and rise")
+        if knots[1, 0] < 0.0 or knots[1, -1] > 1.0:
+            raise ValueError(f"confidences run from {knots[1, 0]} to {knots[1, -1]}; they must stay within [0, 1]")
+
+    def confidence(self, score: float) -> float:
+        return float(np.interp(score, self.scores, self.confidences))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": str(self.method),
+            "num_items": self.num_items,
+            "scores": list(self.scores),
+            "confidences": list(self.confidences),
+        }
+
+
+def fit_calibration(
+    scores: Sequence[float], correct: Sequence[bool], method: CalibrationMethod | str = CalibrationMethod.PLATT
+) -> Calibration | Infeasible:
+    """Fit confidence on the calibration split.
+
+    Platt scaling is a logistic regression on the standardised score under a unit Gaussian prior on the slope, which
+    keeps perfectly separated items from driving the confidence to 0 and 1.
+
+    Args:
+        scores: Selection scores, finite; higher = more confident.
+        correct: Whether each answer is correct.
+        method: `platt` or `isotonic`.
+
+    Returns:
+        The calibration, or `Infeasible` where there are fewer than 20 items, all right or all wrong ones, or where the
+        score falls as answers get better (Platt): a map that respects the score would then be no confidence.
+
+    Raises:
+        DataError: A score is not finite, or the lengths differ.
+    """
+    x, y = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
+    if x.ndim != 1 or x.shape != y.shape or not np.isfinite(x).all():
+        raise DataError(f"calibration got {x.shape} scores and {y.shape} answers; need a finite score for every answer")
+    if len(x) < MIN_ITEMS:
+        return Infeasible(f"{len(x)} calibration answers; it takes at least {MIN_ITEMS}")
+    if y.all() or not y.any():
+        return Infeasible(
+            f"all {len(y)} calibration answers are {'right' if y.all() else 'wrong'}; it takes both kinds"
+        )
+    return _fit_platt(x, y) if CalibrationMethod(method) is CalibrationMethod.PLATT else _fit_isotonic(x, y)
+
+
+def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
+    if np.ptp(scores) == 0.0:
+        rate = float(correct.mean())
+        return PlattCalibration(len(scores), slope=0.0, intercept=math.log(rate / (1.0 - rate)))
+    centre, spread = float(scores.mean()), float(scores.std())
+    model = LogisticRegression().fit(((scores - centre) / spread)[:, None], correct)
+    slope = float(model.coef_[0, 0]) / spread
+    if slope < 0.0:
+        return Infeasible(
+            f"on {len(scores)} calibration answers wrong ones score higher than right ones (slope {slope:.3g}); "
+            "such a score carries no confidence"
+        )
+    return PlattCalibration(len(scores), slope, intercept=float(model.intercept_[0]) - slope * centre)
+
+
+def _fit_isotonic(scores: Floats, correct: Bools) -> Calibration:
+    model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, correct.astype(np.float64))
+    return IsotonicCalibration(
+        len(scores),
+        scores=tuple(float(value) for value in model.X_thresholds_),
+        confidences=tuple(float(value) for value in model.y_thresholds_),
+    )

@@ -1,0 +1,38 @@
+"""Blocks of tied scores, the ground that every metric stands on.
+
+A threshold cannot split answers with equal scores, and their order among themselves means nothing. So the metrics see
+the answers as blocks: most confident first, each with its number of answers and of correct ones.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class TieBlocks:
+    """The order of n answers by confidence, cut where the score changes.
+
+    Attributes:
+        order: Indices of the answers, most confident first; int[n].
+        starts: Where in `order` each of the b blocks begins; int[b].
+    """
+
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def sums(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Sums of an integer or boolean quantity over each block: [..., n] → [..., b]."""
+        sorted_values = values[..., self.order].astype(np.int64, copy=False)
+        return np.add.reduceat(sorted_values, self.starts, axis=-1)
+
+
+def tie_blocks(score: NDArray[np.float64]) -> TieBlocks:
+    """Cut answers into blocks of equal score; `score` is float[n] with n ≥ 1, free of NaN, higher = more confident."""
+    order = np.argsort(-score, kind="stable")
+    in_order = score[order]
+    # Comparing neighbours rather than subtracting them keeps a block of −inf together.
+    starts = np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1])))
+    return TieBlocks(order, starts)
