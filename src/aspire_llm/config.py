@@ -1,0 +1,247 @@
+"""The settings of a run: one frozen, strict section per stage, read from YAML and `key.path=value` overrides.
+
+Defaults are the paper's where it states them (§4 and appendix). `demo/config.yaml` holds the embedded default's.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError
+from .records import Split
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+# A whole number counts questions; a fraction below 1 is a share of the data set.
+SplitSize = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSizes(_Section):
+    """Size of each split, in questions (a whole number) or as a share of the data set (below 1)."""
+
+    train: SplitSize = 0.5
+    validation: SplitSize = 0.1
+    calibration: SplitSize = 0.1
+    test: SplitSize = 0.3
+
+    def counts(self, num_questions: int) -> dict[Split, int]:
+        """The number of questions asked of each split, out of `num_questions`."""
+        sizes = {split: getattr(self, split.value) for split in Split}
+        return {split: size if isinstance(size, int) else int(size * num_questions) for split, size in sizes.items()}
+
+
+class DataConfig(_Section):
+    """Where the questions come from and how many go to each split.
+
+    Attributes:
+        path: A local file or folder; exclusive with `name`.
+        name: ``demo``, a data set that loads by name (``squad``, …) or ``hf:OWNER/NAME``.
+        limit: Read at most this many questions.
+        splits: Size of each split.
+    """
+
+    path: Path | None = None
+    name: str | None = None
+    limit: Count | None = None
+    splits: SplitSizes = SplitSizes()
+
+    @model_validator(mode="after")
+    def _check(self) -> "DataConfig":
+        if self.path is not None and self.name is not None:
+            raise ValueError("path and name are both set; give one of them")
+        return self
+
+    @property
+    def source(self) -> str:
+        """What to load: the path or the name, the embedded world where neither is set."""
+        return str(self.path) if self.path is not None else self.name or "demo"
+
+
+class TrainingConfig(_Section):
+    """One run of the training loop (stages 1 and 3).
+
+    Attributes:
+        adapter: The paper's soft prompt, or LoRA.
+        num_soft_tokens: Length l of the soft prompt.
+        lora_rank: Rank of the LoRA matrices, scaled by `lora_alpha / lora_rank`.
+        learning_rate: Peak of the warm-up + cosine schedule of AdamW.
+        epochs: Passes over the training split at most.
+        batch_size: Questions an optimiser step.
+        warmup_fraction: Share of all steps over which the learning rate rises linearly.
+        max_grad_norm: Gradients are clipped to this norm.
+        weight_decay: AdamW's decoupled weight decay.
+        patience: Stop after this many epochs without a lower validation loss.
+    """
+
+    adapter: Literal["soft_prompt", "lora"] = "soft_prompt"
+    num_soft_tokens: Count = 50
+    lora_rank: Count = 8
+    lora_alpha: float = Field(default=16.0, gt=0)
+    learning_rate: float = Field(default=0.01, gt=0)
+    epochs: Count = 10
+    batch_size: Count = 8
+    warmup_fraction: Probability = 0.05
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    patience: Count = 3
+
+
+class SamplingConfig(_Section):
+    """Answer decoding (stage 2 and prediction).
+
+    Attributes:
+        decoder: Beam search (the paper's), or temperature sampling. Predictions always use beam search.
+        num_beams: Beam width k = hypotheses kept a question; answers drawn a question when sampling.
+        max_new_tokens: Longest answer, terminator included.
+        length_penalty: Hypotheses rank by summed log-likelihood / length ** penalty; 0 is the paper's argmax.
+        temperature: Softmax temperature of sampling.
+        batch_size: Questions decoded together.
+    """
+
+    decoder: Literal["beam", "sample"] = "beam"
+    num_beams: Count = 10
+    max_new_tokens: Count = 32
+    length_penalty: float = 0.0
+    temperature: float = Field(default=1.0, gt=0)
+    batch_size: Count = 8
+
+
+class SelfEvaluationConfig(TrainingConfig):
+    """Self-evaluation learning (stage 3): the training settings and the answers learned from.
+
+    Attributes:
+        max_correct: k_c, sampled correct answers a question beside the reference.
+        max_wrong: k_w, sampled wrong answers a question.
+        verdict_words: The words whose first tokens are z_c and z_w.
+    """
+
+    max_correct: int = Field(default=2, ge=0)
+    max_wrong: Count = 10
+    verdict_words: tuple[str, str] = ("correct", "wrong")
+
+
+class ScoreConfig(_Section):
+    """The selection score.
+
+    Attributes:
+        alpha: Weight of log P(z_c) against the mean log-likelihood.
+        abstain_below: Answers whose calibrated confidence is lower are withheld.
+    """
+
+    alpha: Probability = 0.25
+    abstain_below: Probability = 0.5
+
+
+class CorrectnessConfig(_Section):
+    """Rouge-L F above which (strictly) an answer counts as correct, in stage 2's labels and in evaluation."""
+
+    train_threshold: Probability = 0.9
+    eval_threshold: Probability = 0.7
+
+
+class RunConfig(_Section):
+    """Everything that determines a run.
+
+    Attributes:
+        model: ``demo``, a folder or a hub id of a decoder-only model.
+        seed: Seeds splits, initialisation, data order, sampling and the bootstrap.
+        device: ``auto`` (CUDA where there is one), or a torch device.
+        dtype: Floating-point type of the frozen model; adapters are float32 throughout.
+    """
+
+    model: str = "demo"
+    data: DataConfig = DataConfig()
+    stage1: TrainingConfig = TrainingConfig()
+    stage2: SamplingConfig = SamplingConfig()
+    stage3: SelfEvaluationConfig = SelfEvaluationConfig()
+    score: ScoreConfig = ScoreConfig()
+    correctness: CorrectnessConfig = CorrectnessConfig()
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    def to_yaml(self) -> str:
+        """The whole configuration, defaults resolved, as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file and apply `key.path=value` overrides (values are YAML scalars or flow collections).
+
+    Raises:
+        ConfigError: The file is missing or not a YAML mapping, a key is unknown, or a value is out of range.
+    """
+    settings = read_yaml(path) if path is not None else {}
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set got {override!r}; write it as key.path=value, e.g. stage1.epochs=3")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from error
+        _set(settings, key.split("."), value)
+    return parse_config(settings)
+
+
+def parse_config(settings: Mapping[str, Any]) -> RunConfig:
+    """Check settings against the schema; ConfigError names the first unknown or unfit key."""
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping; an empty file is an empty one."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give an existing YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: not valid YAML ({reason})") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path}: got a {type(settings).__name__}; a config is a mapping such as 'model: …'")
+    return settings
+
+
+def differing_keys(ours: RunConfig, theirs: RunConfig) -> list[str]:
+    """Dotted keys in which two configurations differ."""
+    mine, other = _flatten(ours.model_dump(mode="json")), _flatten(theirs.model_dump(mode="json"))
+    return sorted(key for key in mine.keys() | other.keys() if mine.get(key) != other.get(key))
+
+
+def _set(settings: dict[str, Any], path: Sequence[str], value: object) -> None:
+    for key in path[:-1]:
+        settings = settings.setdefault(key, {})
+        if not isinstance(settings, dict):
+            raise ConfigError(f"--set {'.'.join(path)}: {key} is a value, not a section")
+    settings[path[-1]] = value
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "config"
+    if first["type"] == "extra_forbidden":
+        known = list(_flatten(RunConfig().model_dump(mode="json")))
+        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+        return f"unknown config key {key!r}; the nearest known key is {nearest!r}"
+    return f"config key {key!r}: got {first['input']!r}; {first['msg'].removeprefix('Value error, ')}"

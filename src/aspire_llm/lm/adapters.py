@@ -1,0 +1,229 @@
+"""What is learned: θp (the task) and θs (self-evaluation). The backbone under them never changes.
+
+An adapter is soft tokens, a change of the weights while it is active, or both:
+
+- a *soft prompt* (the paper's) is l trained embeddings: θp stands before the prompt, θs after the answer;
+- *LoRA* changes the linear layers: θp while prompt and answer are read, θp and θs together while the verdict is.
+  Its θs needs something to read, so its soft tokens are the fixed embeddings of a short text.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from ..config import TrainingConfig
+from ..errors import RunDirectoryError
+from .backbone import Backbone
+
+TASK, SELF_EVALUATION = "task", "self_eval"
+VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
+_WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+class Adapter(Protocol):
+    """One learned addition to a frozen backbone."""
+
+    def soft_tokens(self) -> Tensor:
+        """Embeddings that stand in the sequence, `[l, d]`; l may be 0."""
+
+    def active(self) -> Any:
+        """Context manager under which forward passes use the adapter's weights."""
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What an optimiser changes."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to save, by their names in the adapter's file."""
+
+    def config(self) -> dict[str, Any]:
+        """JSON-ready description, with `peft_type`."""
+
+
+class NoAdapter:
+    """The base model as it is."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._empty = torch.zeros(0, backbone.width, device=backbone.device)
+
+    def soft_tokens(self) -> Tensor:
+        return self._empty
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        yield
+
+    def parameters(self) -> list[nn.Parameter]:
+        return []
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+
+class SoftPrompt(NoAdapter):
+    """l trained embeddings (float32), in the file format of PEFT's prompt tuning."""
+
+    def __init__(self, backbone: Backbone, embeddings: Tensor) -> None:
+        super().__init__(backbone)
+        self.prompt_embeddings = nn.Parameter(embeddings.detach().clone().float().to(backbone.device))
+        self._model = backbone.model
+
+    @classmethod
+    def initialise(cls, backbone: Backbone, num_soft_tokens: int, seed: int) -> "SoftPrompt":
+        """Start from the embeddings of tokens sampled from the vocabulary (Lester et al. 2021, §3.2)."""
+        generator = torch.Generator().manual_seed(seed)
+        token_ids = torch.randint(len(backbone.tokenizer), (num_soft_tokens,), generator=generator)
+        return cls(backbone, backbone.embed(token_ids.to(backbone.device)))
+
+    def soft_tokens(self) -> Tensor:
+        return self.prompt_embeddings
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [self.prompt_embeddings]
+
+    def state(self) -> dict[str, Tensor]:
+        return {"prompt_embeddings": self.prompt_embeddings}
+
+    def config(self) -> dict[str, Any]:
+        text_config = self._model.config.get_text_config()
+        return {
+            "peft_type": "PROMPT_TUNING",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": self._model.name_or_path,
+            "inference_mode": True,
+            "num_virtual_tokens": self.prompt_embeddings.shape[0],
+            "token_dim": self.prompt_embeddings.shape[1],
+            "num_transformer_submodules": 1,
+            "num_layers": text_config.num_hidden_layers,
+            "num_attention_heads": text_config.num_attention_heads,
+            "prompt_tuning_init": "SAMPLE_VOCAB",
+        }
+
+
+class LoraAdapter:
+    """Low-rank changes of all linear layers, by `peft`.
+
+    Several may be active at once, of which the innermost learns; where none is, the layers compute what the base model
+    computes.
+    """
+
+    def __init__(self, backbone: Backbone, name: str, lora_config: LoraConfig) -> None:
+        self._backbone, self._name, self._lora_config = backbone, name, lora_config
+        model = backbone.model
+        with warnings.catch_warnings():
+            # Several adapters in one model, and replacing one, are what is wanted here.
+            warnings.simplefilter("ignore", UserWarning)
+            if name in getattr(model, "peft_config", {}):
+                model.delete_adapter(name)
+            model.add_adapter(lora_config, adapter_name=name)
+        _activate(model, [])
+
+    @classmethod
+    def initialise(cls, backbone: Backbone, name: str, config: TrainingConfig, seed: int) -> "LoraAdapter":
+        """Random A, zero B (Hu et al. 2021, §4.1): the model starts unchanged."""
+        lora_config = LoraConfig(
+            r=config.lora_rank,
+            lora_alpha=config.lora_alpha,
+            target_modules="all-linear",
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.model.modules()),
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return cls(backbone, name, lora_config)
+
+    def soft_tokens(self) -> Tensor:
+        text = VERDICT_TEXT if self._name == SELF_EVALUATION else ""
+        token_ids = self._backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._backbone.embed(torch.tensor(token_ids, dtype=torch.long, device=self._backbone.device))
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        outer = _active_names(self._backbone.model)
+        _activate(self._backbone.model, [*outer, self._name])
+        try:
+            yield
+        finally:
+            _activate(self._backbone.model, outer)
+
+    def parameters(self) -> list[nn.Parameter]:
+        return _lora_parameters(self._backbone.model, self._name)
+
+    def state(self) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = get_peft_model_state_dict(self._backbone.model, adapter_name=self._name)
+        return state
+
+    def config(self) -> dict[str, Any]:
+        return {key: sorted(v) if isinstance(v, set) else v for key, v in self._lora_config.to_dict().items()}
+
+
+def new_adapter(backbone: Backbone, name: str, config: TrainingConfig, *, seed: int) -> Adapter:
+    """An untrained adapter; `name` is `TASK` (θp) or `SELF_EVALUATION` (θs)."""
+    if config.adapter == "lora":
+        return LoraAdapter.initialise(backbone, name, config, seed)
+    return SoftPrompt.initialise(backbone, config.num_soft_tokens, seed)
+
+
+def save_adapter(adapter: Adapter, folder: Path) -> None:
+    """Write `adapter_model.safetensors` and `adapter_config.json` into a folder, which is created."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in adapter.state().items()}, folder / _WEIGHTS)
+    (folder / _CONFIG).write_text(json.dumps(adapter.config(), indent=2) + "\n", encoding="utf-8")
+
+
+def load_adapter(backbone: Backbone, name: str, folder: Path) -> Adapter:
+    """Read an adapter that `save_adapter` wrote.
+
+    Raises:
+        RunDirectoryError: The folder lacks a file, a file is broken, or the adapter belongs to another model.
+    """
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        state = load_file(folder / _WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunDirectoryError(f"{folder}: not a complete adapter folder ({error}); train it again") from error
+    if config.get("peft_type") == "LORA":
+        adapter = LoraAdapter(backbone, name, LoraConfig(**config))
+        set_peft_model_state_dict(backbone.model, state, adapter_name=name)
+        return adapter
+    embeddings = state.get("prompt_embeddings", torch.empty(0, 0))
+    if embeddings.shape[-1] != backbone.width:
+        raise RunDirectoryError(
+            f"{folder}: soft tokens of width {embeddings.shape[-1]}, but the model's embeddings are {backbone.width} "
+            "wide; load the model that the adapter was trained on"
+        )
+    return SoftPrompt(backbone, embeddings)
+
+
+def _tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def _active_names(model: nn.Module) -> list[str]:
+    layer = _tuner_layers(model)[0]
+    return [] if layer.disable_adapters else list(layer.active_adapters)
+
+
+def _activate(model: nn.Module, names: list[str]) -> None:
+    for layer in _tuner_layers(model):
+        layer.enable_adapters(bool(names))
+        if names:
+            layer.set_adapter(names, inference_mode=True)
+    for parameter in _lora_parameters(model, names[-1]) if names else []:
+        parameter.requires_grad_(True)
+
+
+def _lora_parameters(model: nn.Module, name: str) -> list[nn.Parameter]:
+    return [p for key, p in model.named_parameters() if "lora_" in key and f".{name}." in key]

@@ -1,0 +1,146 @@
+"""The frozen language model: loading it safely, and its one forward pass over embeddings.
+
+Every pass gives the model explicit embeddings, positions and a 4-D mask. Models differ in how they derive the last two
+(OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded batches of soft prompts
+or for several answers that share one prefix.
+"""
+
+import inspect
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+_REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "position_ids", "past_key_values", "logits_to_keep")
+
+
+class Backbone:
+    """A frozen decoder-only language model and its tokenizer.
+
+    Attributes:
+        model: In evaluation mode, no parameter requires a gradient.
+        tokenizer: With an end-of-sequence token, which ends every answer.
+        window: Most positions that the model can attend over, soft tokens included.
+        width: Width d of the token embeddings.
+        eos_token_id: The terminator.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        _check_supported(model)
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self._embedding: nn.Embedding = model.get_input_embeddings()
+        self.window = _window(model)
+        self.width = self._embedding.embedding_dim
+        eos = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
+        if not isinstance(eos, int):
+            raise ModelError(f"the tokenizer's end-of-sequence token is {eos!r}; one is needed to end answers")
+        self.eos_token_id = eos
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return self._embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the model's weights."""
+        return self._embedding.weight.dtype
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Token embeddings, `[…]` ids to `[…, d]`, as the model scales them itself."""
+        embeddings: Tensor = self._embedding(token_ids)
+        return embeddings
+
+    def forward(
+        self, embeddings: Tensor, *, mask: Tensor, positions: Tensor, logits_at: Tensor, cache: Cache | None = None
+    ) -> Tensor:
+        """One pass over embeddings.
+
+        Args:
+            embeddings: `[B, R, d]`.
+            mask: Boolean `[B, R, L + R]`; True where a row may see a column (the L cached keys, then the R new).
+            positions: Position of every row, `[B, R]`.
+            logits_at: Rows whose logits are wanted: indices `[B, n]`, or a boolean `[B, R]`.
+            cache: Keys and values of earlier passes; takes those of this one.
+
+        Returns:
+            float32 logits `[B, n, V]`, or `[number of True, V]` for a boolean `logits_at`.
+        """
+        attention_mask = mask[:, None]
+        if self.model.config._attn_implementation == "eager":  # adds its mask instead of selecting by it
+            lowest = torch.finfo(self.dtype).min
+            attention_mask = torch.zeros_like(attention_mask, dtype=self.dtype).masked_fill(~attention_mask, lowest)
+        output = self.model(
+            inputs_embeds=embeddings.to(self.dtype),
+            attention_mask=attention_mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            logits_to_keep=logits_at,
+        )
+        logits: Tensor = output.logits.float()
+        return logits
+
+
+def load_backbone(model: str | Path, *, device: str = "auto", dtype: str = "float32") -> Backbone:
+    """Load a model by folder or hub id: safetensors only, no code from the repository is run.
+
+    Raises:
+        ModelError: The folder or id does not exist, holds no safetensors weights, or is not a supported decoder.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{folder}: no config.json; a model folder as saved by save_pretrained is needed")
+        if not any(folder.glob("*.safetensors")):
+            raise ModelError(f"{folder}: no *.safetensors weights (pickle files are not loaded); convert them first")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            model, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"cannot load model {str(model)!r}: {reason}") from error
+    return Backbone(loaded.to(resolve_device(device)), tokenizer)
+
+
+def resolve_device(device: str) -> torch.device:
+    """The torch device of a name; ``auto`` is CUDA where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {device!r} is not available here; use auto, cpu or an existing cuda:N") from error
+    return resolved
+
+
+def _window(model: PreTrainedModel) -> int:
+    """Positions that every layer attends over: masks are explicit, so a sliding window bounds them as well."""
+    config = model.config.get_text_config()
+    sliding = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    limits = [limit for limit in (getattr(config, "max_position_embeddings", None), sliding) if limit]
+    return min(limits, default=2**30)
+
+
+def _check_supported(model: PreTrainedModel) -> None:
+    kind = model.config.model_type
+    arguments = inspect.signature(model.forward).parameters
+    if missing := [name for name in _REQUIRED_ARGUMENTS if name not in arguments]:
+        raise ModelError(f"models of type {kind!r} take no {', '.join(missing)}; a decoder with positions is needed")
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise ModelError(f"models of type {kind!r} are encoder-decoders; a decoder-only model is needed")
+    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or [])
+    if recurrent := layers - {"full_attention", "sliding_attention"}:
+        raise ModelError(f"models of type {kind!r} have {', '.join(sorted(recurrent))} layers; attention is needed")
+    if not isinstance(model.get_input_embeddings(), nn.Embedding):
+        raise ModelError(f"models of type {kind!r} have no token embedding matrix; a text decoder is needed")

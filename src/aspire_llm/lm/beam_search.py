@@ -1,0 +1,189 @@
+"""Beam search over a shared prefix: the k beams of a question are k branches of one cached prompt.
+
+Sequences and scores are those of transformers' `generate(num_beams=k, num_return_sequences=k, early_stopping=False,
+length_penalty=…)`; the prompt is computed once instead of k times, and no key or value is ever reordered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+from .adapted_model import AdaptedModel
+from .prefix_cache import Branches, PrefixCache
+from .tokenization import EncodedPrompt
+
+_NEVER = -1.0e9  # score of a hypothesis that does not exist
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One generated sequence.
+
+    Attributes:
+        token_ids: Generated tokens, the terminator included where there is one.
+        token_log_probs: Their log-probabilities in nats, given all before.
+        terminated: Whether the last token is the terminator; else the token limit ended the sequence.
+        slots: Where the tokens stand in the cache. The last one was never fed, so it has no slot.
+    """
+
+    token_ids: tuple[int, ...]
+    token_log_probs: tuple[float, ...]
+    terminated: bool
+    slots: tuple[int, ...]
+
+    @property
+    def answer_ids(self) -> tuple[int, ...]:
+        """The tokens without the terminator."""
+        return self.token_ids[:-1] if self.terminated else self.token_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What decoding B questions leaves behind: hypotheses (best first) and the cache that holds their tokens."""
+
+    cache: PrefixCache
+    prompts: Branches
+    hypotheses: list[list[Hypothesis]]
+
+    def branches_of(self, chosen: Sequence[Hypothesis]) -> tuple[Branches, list[tuple[int, ...]]]:
+        """The branches that have read one hypothesis a question, and the answer tokens that they lack."""
+        sees = self.cache.up_to_date(self.prompts.sees).clone()
+        positions = self.prompts.positions.clone()
+        for row, hypothesis in enumerate(chosen):
+            sees[row, 0, list(hypothesis.slots)] = True
+            positions[row, 0] += len(hypothesis.slots)
+        return Branches(sees, positions), [h.answer_ids[len(h.slots) :] for h in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Beams:
+    """n hypotheses of each question: `[B, n, T]` tokens, log-probabilities and slots, `[B, n]` scores and lengths."""
+
+    tokens: Tensor
+    log_probs: Tensor
+    slots: Tensor
+    scores: Tensor
+    lengths: Tensor
+    terminated: Tensor
+
+    def select(self, indices: Tensor) -> "_Beams":
+        def pick(tensor: Tensor) -> Tensor:
+            index = indices if tensor.ndim == 2 else indices[..., None].expand(-1, -1, tensor.shape[-1])
+            return tensor.gather(1, index)
+
+        return _Beams(*(pick(getattr(self, field.name)) for field in fields(self)))
+
+    def join(self, other: "_Beams") -> "_Beams":
+        return _Beams(*(torch.cat([getattr(self, f.name), getattr(other, f.name)], dim=1) for f in fields(self)))
+
+
+def beam_search(
+    model: AdaptedModel,
+    prompts: Sequence[EncodedPrompt],
+    *,
+    num_beams: int,
+    max_new_tokens: int,
+    length_penalty: float = 0.0,
+) -> Decoded:
+    """The k hypotheses of every question with the highest summed log-probability / length ** length_penalty.
+
+    Args:
+        model: Decodes with θ + θp.
+        prompts: B questions; each is decoded as if it were alone.
+        num_beams: Beam width k = hypotheses returned a question, best first.
+        max_new_tokens: T, terminator included.
+        length_penalty: 0 ranks by the summed log-likelihood (the paper's argmax).
+
+    Raises:
+        ModelError: The vocabulary has fewer than 2k tokens.
+    """
+    cache, prompt_branches, logits = model.read(prompts, room=num_beams * max_new_tokens)
+    batch, vocabulary = logits.shape
+    if vocabulary < 2 * num_beams:
+        raise ModelError(f"{num_beams} beams need a vocabulary of {2 * num_beams} tokens; the model's has {vocabulary}")
+    running = _no_beams(batch, 1, max_new_tokens, logits.device)
+    finished = replace(_no_beams(batch, num_beams, max_new_tokens, logits.device))
+    finished.scores.fill_(_NEVER)
+    is_open = torch.ones(batch, 1, dtype=torch.bool, device=logits.device)
+    branches = prompt_branches
+    for step in range(max_new_tokens):
+        candidates, parents = _continue(running, logits, step, num_beams, model.backbone.eos_token_id)
+        ends = candidates.terminated | (step + 1 == max_new_tokens)
+        finished = _settle(finished, candidates, ends, is_open, length_penalty)
+        kept = (candidates.scores + ends * _NEVER).topk(num_beams).indices
+        running = candidates.select(kept)
+        best_possible = running.scores[:, :1] / (step + 1) ** length_penalty
+        is_open &= best_possible > finished.scores.min(dim=1, keepdim=True).values
+        if step + 1 == max_new_tokens or not is_open.any():
+            break
+        running.slots[:, :, step] = cache.num_slots + torch.arange(num_beams, device=logits.device)
+        logits, branches = _feed(model, cache, branches.select(parents.gather(1, kept)), running.tokens[:, :, step])
+    return Decoded(cache, prompt_branches, _to_hypotheses(finished))
+
+
+def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
+    integers = torch.zeros(batch, n, length, dtype=torch.long, device=device)
+    scores = torch.zeros(batch, n, device=device)
+    return _Beams(
+        tokens=integers,
+        log_probs=torch.zeros(batch, n, length, device=device),
+        slots=integers - 1,
+        scores=scores,
+        lengths=scores.long(),
+        terminated=scores.bool(),
+    )
+
+
+def _continue(running: _Beams, logits: Tensor, step: int, num_beams: int, eos: int) -> tuple[_Beams, Tensor]:
+    """The 2k likeliest one-token continuations of a question's beams, and the beam that each continues.
+
+    Of 2k, at least k do not end, so k beams can always go on.
+    """
+    batch, n = running.scores.shape
+    log_probs = torch.log_softmax(logits, dim=-1).view(batch, n, -1)
+    totals = (log_probs + running.scores[..., None]).flatten(1)
+    scores, indices = totals.topk(2 * num_beams)
+    parents = indices // log_probs.shape[-1]
+    tokens = indices % log_probs.shape[-1]
+    candidates = running.select(parents)
+    candidates.tokens[:, :, step] = tokens
+    candidates.log_probs[:, :, step] = log_probs.flatten(1).gather(1, indices)
+    lengths = torch.full_like(candidates.lengths, step + 1)
+    return replace(candidates, scores=scores, lengths=lengths, terminated=tokens == eos), parents
+
+
+def _settle(finished: _Beams, candidates: _Beams, ends: Tensor, is_open: Tensor, length_penalty: float) -> _Beams:
+    """The best k of the finished hypotheses and of those among the top k candidates that end now."""
+    num_beams = finished.scores.shape[1]
+    in_top = torch.arange(candidates.scores.shape[1], device=ends.device) < num_beams
+    scores = candidates.scores / candidates.lengths**length_penalty
+    scores = scores.masked_fill(~(ends & in_top & is_open), _NEVER)
+    merged = finished.join(replace(candidates, scores=scores))
+    return merged.select(merged.scores.topk(num_beams).indices)
+
+
+def _feed(model: AdaptedModel, cache: PrefixCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
+    """Read one token on every branch `[B, n]`; next-token logits `[B·n, V]`."""
+    valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
+    with model.task.active(), torch.no_grad():
+        return cache.extend(branches, model.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
+
+
+def _to_hypotheses(beams: _Beams) -> list[list[Hypothesis]]:
+    tokens, log_probs, slots = beams.tokens.tolist(), beams.log_probs.tolist(), beams.slots.tolist()
+    lengths, terminated = beams.lengths.tolist(), beams.terminated.tolist()
+    return [
+        [
+            Hypothesis(
+                tuple(tokens[i][j][:length]),
+                tuple(log_probs[i][j][:length]),
+                terminated[i][j],
+                tuple(slots[i][j][: length - 1]),
+            )
+            for j, length in enumerate(row)
+        ]
+        for i, row in enumerate(lengths)
+    ]

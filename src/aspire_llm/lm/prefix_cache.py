@@ -1,0 +1,175 @@
+"""Keys and values computed once and shared by everything that continues them.
+
+A row of the cache is a question. Its *slots* hold the soft prompt and the prompt, then the tokens of every
+continuation (beams, sampled answers, verdict prompts) side by side. What belongs to what is in the mask alone: a
+`Branches` says for n continuations of each question which slots they see and at which position they go on. Slots are
+never copied, expanded or reordered.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache
+from transformers.cache_utils import CacheLayerMixin
+
+from .backbone import Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """n continuations of each of B questions.
+
+    Attributes:
+        sees: Slots that the next token of each branch attends to, boolean `[B, n, L]`.
+        positions: Position of the next token of each branch, `[B, n]`.
+    """
+
+    sees: Tensor
+    positions: Tensor
+
+    def select(self, indices: Tensor) -> "Branches":
+        """The branches `indices` `[B, m]` of each question, in that order (repeats allowed)."""
+        sees = self.sees.gather(1, indices[..., None].expand(-1, -1, self.sees.shape[-1]))
+        return Branches(sees, self.positions.gather(1, indices))
+
+
+class PrefixCache:
+    """The slots of B questions, filled by `extend`.
+
+    Args:
+        backbone: The model whose keys and values these are.
+        batch_size: B.
+        capacity: Slots to allocate at first; the buffers double when they are full.
+    """
+
+    def __init__(self, backbone: Backbone, batch_size: int, capacity: int = 64) -> None:
+        self.backbone = backbone
+        num_layers = backbone.model.config.get_text_config().num_hidden_layers
+        self._layers = [_SlotLayer(capacity) for _ in range(num_layers)]
+        self._cache = Cache(layers=list(self._layers))
+        self.batch_size = batch_size
+        self.num_slots = 0
+
+    def root(self) -> Branches:
+        """One branch a question that has seen nothing yet."""
+        device = self.backbone.device
+        return Branches(
+            torch.zeros(self.batch_size, 1, 0, dtype=torch.bool, device=device),
+            torch.zeros(self.batch_size, 1, dtype=torch.long, device=device),
+        )
+
+    def extend(
+        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor
+    ) -> tuple[Tensor, Branches]:
+        """Continue every branch by A tokens in one pass and keep their keys and values; no gradient.
+
+        Args:
+            branches: n branches of each question.
+            embeddings: `[B, n, A, d]`.
+            valid: False at padding, boolean `[B, n, A]`; padding may stand on either side.
+            logits_at: Tokens whose next-token logits are wanted, boolean `[B, n, A]`.
+
+        Returns:
+            float32 logits `[number of True in logits_at, V]` in row-major order, and the branches after the tokens.
+        """
+        sees = self.up_to_date(branches.sees)
+        with torch.no_grad():
+            logits = self._forward(branches, embeddings, valid, logits_at)
+        batch, n, length = valid.shape
+        self.num_slots += n * length
+        own = torch.eye(n, dtype=torch.bool, device=valid.device)[..., None] & valid[:, None]  # [B, n, n, A]
+        sees = torch.cat([sees, own.reshape(batch, n, n * length)], dim=-1)
+        return logits, Branches(sees, branches.positions + valid.sum(-1))
+
+    def look_ahead(self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor) -> Tensor:
+        """The logits that `extend` would return, with nothing kept.
+
+        Differentiable with respect to `embeddings` and to any active adapter; what the cache holds is constant.
+        """
+        for layer in self._layers:
+            layer.keep = False
+        try:
+            return self._forward(branches, embeddings, valid, logits_at)
+        finally:
+            for layer in self._layers:
+                layer.keep = True
+
+    def _forward(self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor) -> Tensor:
+        batch, n, length, width = embeddings.shape
+        rows = n * length
+        # Pads repeat a neighbour's position; nobody sees them.
+        positions = branches.positions[..., None] + (valid.cumsum(-1) - 1).clamp(min=0)
+        before = self.up_to_date(branches.sees)[:, :, None].expand(-1, -1, length, -1)
+        causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
+        # A pad sees itself: a softmax over nothing is NaN, and 0 · NaN would reach every row.
+        itself = torch.eye(length, dtype=torch.bool, device=valid.device)
+        own = (causal & valid[:, :, None]) | itself  # [B, n, A, A]
+        same_branch = torch.eye(n, dtype=torch.bool, device=valid.device)[:, None, :, None]
+        new = same_branch & own[:, :, :, None]  # [B, n, A, n, A]
+        mask = torch.cat([before.reshape(batch, rows, -1), new.reshape(batch, rows, rows)], dim=-1)
+        return self.backbone.forward(
+            embeddings.reshape(batch, rows, width),
+            mask=mask,
+            positions=positions.view(batch, rows),
+            logits_at=logits_at.reshape(batch, rows),
+            cache=self._cache,
+        )
+
+    def up_to_date(self, sees: Tensor) -> Tensor:
+        """`sees` over all slots: those added since belong to other branches."""
+        return nn.functional.pad(sees, (0, self.num_slots - sees.shape[-1]))
+
+
+class _SlotLayer(CacheLayerMixin):
+    """One layer's keys and values, `[B, heads, slots, head width]`, written in place into buffers that double."""
+
+    is_sliding = False
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.length = 0
+        self.keep = True
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.keys, self.values = self._empty(key_states), self._empty(value_states)
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        if not self.keep:  # functional, so that autograd may need the result later
+            if not self.is_initialized:
+                return key_states, value_states
+            stored_keys, stored_values = self.keys[..., : self.length, :], self.values[..., : self.length, :]
+            return torch.cat([stored_keys, key_states], dim=-2), torch.cat([stored_values, value_states], dim=-2)
+        end = self.length + key_states.shape[-2]
+        if not self.is_initialized or end > self.capacity:
+            self._grow(end, key_states, value_states)
+        self.keys[..., self.length : end, :] = key_states
+        self.values[..., self.length : end, :] = value_states
+        self.length = end
+        return self.keys[..., :end, :], self.values[..., :end, :]
+
+    def _grow(self, needed: int, key_states: Tensor, value_states: Tensor) -> None:
+        while self.capacity < needed:
+            self.capacity *= 2
+        old_keys, old_values = self.keys, self.values
+        self.lazy_initialization(key_states, value_states)
+        if old_keys is not None:
+            self.keys[..., : self.length, :] = old_keys[..., : self.length, :]
+            self.values[..., : self.length, :] = old_values[..., : self.length, :]
+
+    def _empty(self, states: Tensor) -> Tensor:
+        batch, heads, _, width = states.shape
+        return states.new_empty(batch, heads, self.capacity, width)
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_max_length(self) -> int:
+        return -1

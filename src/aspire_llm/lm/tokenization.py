@@ -1,0 +1,118 @@
+"""Text to token ids and back: prompts that fit the window, answers as they stand after a prompt, verdict tokens."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..data import render_prompt
+from ..errors import ModelError
+from ..records import Question
+from .backbone import Backbone
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """A question as the model reads it.
+
+    Attributes:
+        question: The question, with its context as it was cut.
+        text: The prompt.
+        token_ids: Its tokens, special ones of the tokenizer included.
+        cut: Whether the context was shortened to fit the window.
+    """
+
+    question: Question
+    text: str
+    token_ids: tuple[int, ...]
+    cut: bool
+
+
+class Encoder:
+    """Turns questions and answers into tokens of one backbone.
+
+    Args:
+        backbone: The model and its tokenizer.
+        reserved: Positions of the window that the prompt must leave free (soft tokens and answer).
+        examples: Few-shot examples that precede every question.
+    """
+
+    def __init__(self, backbone: Backbone, *, reserved: int, examples: Sequence[Question] = ()) -> None:
+        self._backbone = backbone
+        self._examples = tuple(examples)
+        self.budget = backbone.window - reserved
+        self.reserved = reserved
+
+    def prompt(self, question: Question) -> EncodedPrompt:
+        """The prompt of a question; a context that is too long loses its end.
+
+        Raises:
+            ModelError: The prompt does not fit even without its context.
+        """
+        text, token_ids = self._render(question)
+        if len(token_ids) <= self.budget:
+            return EncodedPrompt(question, text, token_ids, cut=False)
+        if question.context is None or len(self._render(_with_context(question, 0))[1]) > self.budget:
+            raise ModelError(
+                f"question {question.id!r}: its prompt has {len(token_ids)} tokens, but the model's window of "
+                f"{self._backbone.window} leaves {self.budget} beside soft tokens and answer; shorten it"
+            )
+        return self._cut(question)
+
+    def answer(self, prompt: EncodedPrompt, answer: str) -> tuple[int, ...]:
+        """Tokens of an answer as they stand after the prompt and one space; the terminator is not among them."""
+        return self._continuation(prompt.text, f" {answer}" if answer else "")
+
+    def verdict_tokens(self, words: tuple[str, str]) -> tuple[int, int]:
+        """First tokens z_c, z_w of the verdict words.
+
+        Raises:
+            ModelError: They are the same.
+        """
+        correct, wrong = (self._continuation("A:", f" {word}")[0] for word in words)
+        if correct == wrong:
+            token = self._backbone.tokenizer.convert_ids_to_tokens(correct)
+            raise ModelError(
+                f"the verdict words {words[0]!r} and {words[1]!r} share their first token {token!r} in this model's "
+                "vocabulary; choose others with stage3.verdict_words"
+            )
+        return correct, wrong
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of an answer, stripped."""
+        text: str = self._backbone.tokenizer.decode(list(token_ids), skip_special_tokens=True)
+        return text.strip()
+
+    def _render(self, question: Question) -> tuple[str, tuple[int, ...]]:
+        text = render_prompt(question, self._examples)
+        return text, self._tokens(text)
+
+    def _cut(self, question: Question) -> EncodedPrompt:
+        assert question.context is not None
+        low, high = 0, len(question.context)  # characters kept: the longest that fits lies in [low, high)
+        while high - low > 1:
+            middle = (low + high) // 2
+            fits = len(self._render(_with_context(question, middle))[1]) <= self.budget
+            low, high = (middle, high) if fits else (low, middle)
+        shortened = _with_context(question, low)
+        return EncodedPrompt(shortened, *self._render(shortened), cut=True)
+
+    def _continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
+        # Tokenised together: alone, a SentencePiece tokenizer would put a prefix space before the continuation.
+        encoding = self._backbone.tokenizer(prompt + continuation, return_offsets_mapping=True)
+        starts = (start for start, _ in encoding["offset_mapping"])
+        pairs = zip(encoding["input_ids"], starts, strict=True)
+        return tuple(token for token, start in self._unterminated(list(pairs)) if start >= len(prompt))
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        token_ids = self._backbone.tokenizer(text)["input_ids"]
+        return tuple(token for token, _ in self._unterminated([(token, 0) for token in token_ids]))
+
+    def _unterminated(self, tokens: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Without the terminator that some tokenizers append to every text."""
+        ends = len(tokens) > 1 and tokens[-1][0] == self._backbone.eos_token_id
+        return tokens[:-1] if ends else tokens
+
+
+def _with_context(question: Question, length: int) -> Question:
+    assert question.context is not None
+    return dataclasses.replace(question, context=question.context[:length])
