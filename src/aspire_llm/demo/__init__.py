@@ -1,0 +1,22 @@
+"""The embedded default: a small language model and the questions about the synthetic encyclopedia it was trained on.
+
+Needs no network. `train.py` made the files in `MODEL_DIR`; it is not needed at run time.
+"""
+
+from pathlib import Path
+
+from aspire_llm.demo.world import build_world, questions
+from aspire_llm.records import Question
+
+__all__ = ["DEMO_SEED", "MODEL_DIR", "demo_questions"]
+
+DEMO_SEED = 2023
+"""The seed of the world that the model in `MODEL_DIR` was trained on."""
+
+MODEL_DIR = Path(__file__).parent / "model"
+"""A folder that `AutoModelForCausalLM` and `AutoTokenizer` load."""
+
+
+def demo_questions() -> list[Question]:
+    """All 10,320 questions about the world of the model; `group` is the entity asked about."""
+    return questions(build_world(DEMO_SEED))
