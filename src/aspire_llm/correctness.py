@@ -1,0 +1,151 @@
+"""How well one answer agrees with the references: Rouge-L, exact match and F1. Higher is better, all in 0 to 1.
+
+An answer or a reference can vanish when it is normalised ("%", "🚁"; "The" for exact match). Then the two are equal
+only if their texts are, but for case, compatibility forms and white space around them. An answer of nothing but white
+space agrees with nothing.
+"""
+
+import re
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import regex  # type: ignore[import-untyped]
+
+from aspire_llm.errors import DataError
+from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
+
+# In scripts written without spaces between words, each letter with its marks is a token; elsewhere a word is. (V1: sets
+# of characters can be intersected and subtracted; scx: a script's characters, also those it shares.)
+_UNSPACED_SCRIPTS = "".join(
+    rf"\p{{scx={name}}}" for name in ["Han", "Hira", "Kana", "Bopo", "Thai", "Laoo", "Khmr", "Mymr"]
+)
+_UNSPACED = rf"[[\p{{L}}\p{{N}}]&&[{_UNSPACED_SCRIPTS}]]"
+_TOKEN = regex.compile(rf"(?V1){_UNSPACED}\p{{M}}*|[[\p{{L}}\p{{N}}\p{{M}}]--{_UNSPACED}]+")
+_INVISIBLE = regex.compile(r"\p{Cf}+")  # soft hyphens, joiners: no part of a word's identity
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def rouge_l(answer: str, references: Iterable[str]) -> float:
+    """Best Rouge-L F over the references; 0 without any.
+
+    F = 2·P·R / (P + R), P = LCS / tokens of the answer, R = LCS / tokens of the reference, where LCS is the length of
+    their longest common subsequence of tokens. Tokens are words, casefolded, in compatibility form (NFKC), not stemmed;
+    in scripts without spaces between words (Chinese, Japanese, Thai and others) they are characters. On ASCII text
+    this is what rouge-score's own tokenizer gives.
+
+    Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004), section 3.1.
+
+    >>> rouge_l("in Paris", ["Paris", "the city of Paris"])
+    0.6666666666666666
+    """
+    return _best(answer, references, _rouge_l_of_pair)
+
+
+def exact_match(answer: str, references: Iterable[str]) -> bool:
+    """Whether the answer equals a reference in SQuAD's normal form: lower case, no ASCII punctuation, no articles.
+
+    Source: the official evaluation script of SQuAD (Rajpurkar et al. 2016).
+
+    >>> exact_match("the Eiffel Tower.", ["Eiffel tower"])
+    True
+    """
+    return _best(answer, references, _exact_match_of_pair) == 1.0
+
+
+def f1(answer: str, references: Iterable[str]) -> float:
+    """Best F1 over the references of the bags of words in SQuAD's normal form (see `exact_match`); 0 without any.
+
+    F1 = 2·P·R / (P + R), P and R the shares of the answer's and of the reference's words that they have in common.
+
+    >>> f1("tower of Paris", ["the Eiffel tower"])
+    0.4
+    """
+    return _best(answer, references, _f1_of_pair)
+
+
+def label(answer: SampledAnswer, question: Question, threshold: float) -> LabelledAnswer:
+    """Judge a sampled answer: correct where its best Rouge-L F is strictly above the threshold.
+
+    To an unanswerable question every answer is wrong, with a Rouge-L of 0.
+
+    Args:
+        answer: What the model generated.
+        question: With the references.
+        threshold: On Rouge-L, 0 to 1.
+
+    Raises:
+        DataError: The question is answerable and has no reference: nobody can tell.
+    """
+    if not question.answerable:
+        return LabelledAnswer(answer, rouge_l=0.0, correct=False)
+    if not question.references:
+        raise DataError(f"the question {question.id!r} has no reference answer to judge by; give one, or only predict")
+    score = rouge_l(answer.text, question.references)
+    return LabelledAnswer(answer, rouge_l=score, correct=score > threshold)
+
+
+def _best(answer: str, references: Iterable[str], compare: Callable[[str, str], float]) -> float:
+    best = 0.0
+    for reference in references:
+        best = max(best, compare(answer, reference))
+        if best == 1.0:
+            break
+    return best
+
+
+def _rouge_l_of_pair(answer: str, reference: str) -> float:
+    if not (_tokenize(answer) and _tokenize(reference)):
+        return _same_text(answer, reference)
+    return float(_scorer().score(target=reference, prediction=answer)["rougeL"].fmeasure)
+
+
+def _exact_match_of_pair(answer: str, reference: str) -> float:
+    words, expected = _squad_tokens(answer), _squad_tokens(reference)
+    return float(words == expected) if words and expected else _same_text(answer, reference)
+
+
+def _f1_of_pair(answer: str, reference: str) -> float:
+    words, expected = _squad_tokens(answer), _squad_tokens(reference)
+    if not (words and expected):
+        return _same_text(answer, reference)
+    common = sum((Counter(words) & Counter(expected)).values())
+    return 2 * common / (len(words) + len(expected))
+
+
+def _same_text(answer: str, reference: str) -> float:
+    text = _fold(answer).strip()
+    return float(bool(text) and text == _fold(reference).strip())
+
+
+@lru_cache(maxsize=100_000)  # stage 2 compares each reference with every answer of its question
+def _tokenize(text: str) -> tuple[str, ...]:
+    return tuple(_TOKEN.findall(_INVISIBLE.sub("", _fold(text))))
+
+
+def _fold(text: str) -> str:
+    """Casefolded and in compatibility form, so that "ﬁ", "FI" and "fi", or "é" and "e" + accent, are the same."""
+    # Casefolding can leave the normal form, hence the second normalisation.
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _squad_tokens(text: str) -> list[str]:
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
+class _UnicodeTokenizer:
+    """What rouge-score calls; its own tokenizer keeps ASCII letters and digits only, so Korean would score 0."""
+
+    def tokenize(self, text: str) -> Sequence[str]:
+        return _tokenize(text)
+
+
+@lru_cache(maxsize=1)
+def _scorer() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer  # takes over a second to import
+
+    return RougeScorer(["rougeL"], tokenizer=_UnicodeTokenizer())

@@ -1,0 +1,215 @@
+"""Between a row and a `Question`: every format maps its rows to drafts, and drafts are validated here, once."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from aspire_llm.records import Question
+
+Record = Mapping[str, object]
+Item = TypeVar("Item")
+
+
+class InvalidValueError(ValueError):
+    """A value does not have the type or content that a question needs; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A question as a file states it: nothing has been checked yet.
+
+    Attributes:
+        question, answers, context, history: As in `Question`, of whatever type the file held.
+        id: None or "" where the file gives none.
+        group: None or "" where the file gives none.
+        answerable: False where the file says that no answer is right.
+        where: The place within its row, e.g. "turn 3"; empty where a row is one question.
+    """
+
+    question: object
+    answers: object = None
+    context: object = None
+    id: object = None
+    group: object = None
+    history: object = None
+    answerable: bool = True
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of a row that cannot be made a draft: `message` says why, `where` names the part."""
+
+    message: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One layout of a data set; every reader module defines exactly one.
+
+    Attributes:
+        name: What the user calls it.
+        layout: What a record of it looks like, for error messages.
+        recognises: Whether a record is of this layout, by its keys and types alone.
+        drafts: The questions of one record, in order. May raise `InvalidValueError`.
+        repeats: Whether one question may rightly stand in several rows (and then counts once).
+    """
+
+    name: str
+    layout: str
+    recognises: Callable[[Record], bool]
+    drafts: Callable[[Record], Iterable[Draft | Fault]]
+    repeats: bool = False
+
+
+def build_question(draft: Draft, *, fallback_id: str, require_answers: bool) -> Question:
+    """Validate a draft.
+
+    Args:
+        draft: What the file says.
+        fallback_id: The id where the file gives none.
+        require_answers: Whether an answerable question without any answer is refused.
+
+    Raises:
+        InvalidValueError: The first value that is missing, empty or of another type.
+    """
+    question = read_text(draft.question, "'question'")
+    references = _references(draft.answers, required=require_answers and draft.answerable)
+    if references and not draft.answerable:
+        raise InvalidValueError("the question is marked as impossible to answer and has an answer")
+    context = None if _is_blank(draft.context) else read_text(draft.context, "'context'")
+    identifier = _identifier(draft.id, "'id'") or fallback_id
+    return Question(
+        id=identifier,
+        question=question,
+        references=references,
+        context=context,
+        history=_history(draft.history),
+        group=_identifier(draft.group, "'group'") or (identifier if context is None else _passage_group(context)),
+        answerable=draft.answerable,
+    )
+
+
+def each(
+    label: str, items: Iterable[Item], drafts: Callable[[Item], Iterable[Draft | Fault]]
+) -> Iterator[Draft | Fault]:
+    """The drafts of every item, each told its place ("turn 3"); an invalid item becomes a fault."""
+    for number, item in enumerate(items, 1):
+        place = f"{label} {number}"
+        try:
+            for draft in drafts(item):
+                yield replace(draft, where=f"{place}, {draft.where}" if draft.where else place)
+        except InvalidValueError as error:
+            yield Fault(str(error), place)
+
+
+def read_record(value: object, name: str) -> Record:
+    """`value`, if it is an object with named members."""
+    if not isinstance(value, Mapping):
+        raise InvalidValueError(f"{name} must be an object, got {_kind(value)}")
+    return value
+
+
+def read_list(record: Record, name: str) -> list[object]:
+    """The member `name` of a record, if it is a list."""
+    value = record.get(name)
+    if not isinstance(value, list):
+        raise InvalidValueError(f"'{name}' must be a list, got {_kind(value)}")
+    return value
+
+
+def read_column(record: Record, name: str, key: str) -> list[object]:
+    """The values called `key` under the member `name`, however they are laid out.
+
+    ``[{key: a}, {key: b}]`` (the published files), ``{key: [a, b]}`` (the hub's columns) and ``[a, b]`` all give
+    ``[a, b]``.
+    """
+    value = record.get(name)
+    if isinstance(value, Mapping):
+        return read_list(value, key)
+    return [item.get(key) if isinstance(item, Mapping) else item for item in read_list(record, name)]
+
+
+def read_text(value: object, name: str) -> str:
+    """A text without white space around it, if it is one and says anything."""
+    if not isinstance(value, str):
+        raise InvalidValueError(
+            f"{name} is missing" if value is None else f"{name} must be a string, got {_kind(value)}"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidValueError(f"{name} holds half of a surrogate pair, which no text can") from None
+    if not value.strip():
+        raise InvalidValueError(f"{name} is empty")
+    return value.strip()
+
+
+def drop_blanks(values: Iterable[object]) -> list[object]:
+    """The values without blank texts: published lists of aliases hold some, which are no answers."""
+    return [value for value in values if not _is_blank(value)]
+
+
+def _references(answers: object, *, required: bool) -> tuple[str, ...]:
+    if _is_blank(answers) or answers == []:
+        if not required:
+            return ()
+        raise InvalidValueError("there is no answer; expected a string or a list of strings that is not empty")
+    if isinstance(answers, str):
+        answers = [answers]
+    if not isinstance(answers, list):
+        raise InvalidValueError(f"the answer must be a string or a list of strings, got {_kind(answers)}")
+    texts = [read_text(answer, f"answer {number}") for number, answer in enumerate(answers, 1)]
+    return tuple(dict.fromkeys(texts))
+
+
+def _history(value: object) -> tuple[tuple[str, str], ...]:
+    if _is_blank(value):
+        return ()
+    if not isinstance(value, list):
+        raise InvalidValueError(f"'history' must be a list of [question, answer] pairs, got {_kind(value)}")
+    turns = []
+    for number, turn in enumerate(value, 1):
+        if not isinstance(turn, list) or len(turn) != 2:
+            raise InvalidValueError(f"turn {number} of 'history' must be a [question, answer] pair")
+        question, answer = turn
+        name = f"of turn {number} of 'history'"
+        turns.append((read_text(question, f"the question {name}"), read_text(answer, f"the answer {name}")))
+    return tuple(turns)
+
+
+def _identifier(value: object, name: str) -> str | None:
+    if _is_blank(value):
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return read_text(value, name)
+
+
+def _passage_group(context: str) -> str:
+    """A name for a passage: questions of one passage must not stand in two splits, also where nobody named it."""
+    return f"passage-{hashlib.sha256(context.encode()).hexdigest()[:16]}"
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "an object"
+        case _:
+            return f"a {type(value).__name__}"

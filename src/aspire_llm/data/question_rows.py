@@ -1,0 +1,44 @@
+"""Rows that are one question each: NQ-open (Lee, Chang, Toutanova 2019) and anybody's own data.
+
+``question``; ``answer`` and/or ``answers`` (a string or a list; with both, ``answer`` comes first); optional
+``context``, ``id``, ``group`` and ``history`` (a list of [question, answer] turns). Other columns are ignored.
+
+Without a group, a question belongs to its passage, and without a passage to itself.
+"""
+
+from collections.abc import Iterator
+
+from aspire_llm.data.drafts import Draft, Format, Record
+
+
+def _recognises(record: Record) -> bool:
+    return not {"question", "answer", "answers"}.isdisjoint(record)
+
+
+def _drafts(record: Record) -> Iterator[Draft]:
+    yield Draft(
+        question=record.get("question"),
+        answers=_answers(record.get("answer"), record.get("answers")),
+        context=record.get("context"),
+        id=record.get("id"),
+        group=record.get("group"),
+        history=record.get("history"),
+    )
+
+
+def _answers(answer: object, answers: object) -> object:
+    if answer in (None, "", []) or answers in (None, "", []):
+        return answers if answer in (None, "", []) else answer
+    return [*_as_list(answer), *_as_list(answers)]
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+FORMAT = Format(
+    name="question rows",
+    layout="rows with 'question' and 'answer' or 'answers'",
+    recognises=_recognises,
+    drafts=_drafts,
+)
