@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import ConfigError
-from .records import Split
+from aspire_llm.errors import ConfigError
+from aspire_llm.records import Split
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -173,23 +173,35 @@ class RunConfig(_Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file and apply `key.path=value` overrides (values are YAML scalars or flow collections).
+def load_config(path: Path | None = None, changes: Sequence[tuple[str, object]] = ()) -> RunConfig:
+    """Read a YAML file, or the defaults, and change some keys.
+
+    Args:
+        path: The file.
+        changes: Dotted keys and their values, e.g. ``("stage1.epochs", 3)``.
 
     Raises:
         ConfigError: The file is missing or not a YAML mapping, a key is unknown, or a value is out of range.
     """
     settings = read_yaml(path) if path is not None else {}
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--set got {override!r}; write it as key.path=value, e.g. stage1.epochs=3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from error
+    for key, value in changes:
         _set(settings, key.split("."), value)
     return parse_config(settings)
+
+
+def parse_change(text: str) -> tuple[str, object]:
+    """The key and the value of ``key.path=value``; the value is YAML.
+
+    Raises:
+        ConfigError: The text has another form.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set got {text!r}; write it as key.path=value, e.g. stage1.epochs=3")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: {value!r} is not a YAML value") from error
 
 
 def parse_config(settings: Mapping[str, Any]) -> RunConfig:
@@ -226,7 +238,7 @@ def _set(settings: dict[str, Any], path: Sequence[str], value: object) -> None:
     for key in path[:-1]:
         settings = settings.setdefault(key, {})
         if not isinstance(settings, dict):
-            raise ConfigError(f"--set {'.'.join(path)}: {key} is a value, not a section")
+            raise ConfigError(f"config key {'.'.join(path)!r}: {key} is a value, not a section")
     settings[path[-1]] = value
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Never, Protocol
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ class Progress(Protocol):
 
 
 class _Bar:
-    def __init__(self, bar: "tqdm[None]") -> None:
+    def __init__(self, bar: "tqdm[Never]") -> None:
         self._bar = bar
 
     def update(self, n: int, note: str = "") -> None:

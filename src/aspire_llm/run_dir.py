@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .config import RunConfig, differing_keys, parse_config, read_yaml
-from .errors import RunDirectoryError
-from .progress import progress
+from aspire_llm.config import RunConfig, differing_keys, parse_config, read_yaml
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.progress import progress
 
 T = TypeVar("T")
 
@@ -94,52 +94,51 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             raise RunDirectoryError(f"{path}: missing or broken; run aspire-llm run again") from error
 
-    def append_batches(
-        self, name: str, title: str, batches: Sequence[Sequence[T]], compute: Callable[[Sequence[T]], list[str]]
-    ) -> None:
-        """Fill a JSONL file with one line an item, batch by batch; batches that are whole in the file are kept.
 
-        A batch is computed as a whole or not at all, so that a resumed run sees the batches of an uninterrupted one.
+def append_lines(
+    path: Path, title: str, items: Sequence[T], size: int, compute: Callable[[Sequence[T]], Sequence[str]]
+) -> None:
+    """Fill a JSONL file with one line an item; what is there already is kept.
 
-        Args:
-            name: The file.
-            title: What the progress bar says.
-            batches: All items in the order of the lines.
-            compute: The lines of one batch, without line ends.
-        """
-        path = self.path / name
-        finished = _drop_partial_batch(path, [len(batch) for batch in batches])
-        total = sum(map(len, batches))
-        done = sum(map(len, batches[:finished]))
-        if done == total and path.is_file():
-            return
-        with progress(title, total, done=done) as bar, path.open("a", encoding="utf-8") as file:
-            for batch in batches[finished:]:
-                file.write("".join(f"{line}\n" for line in compute(batch)))
-                file.flush()
-                bar.update(len(batch))
+    Items are computed `size` at a time, as a whole or not at all, so that a resumed run computes the same parts as an
+    uninterrupted one.
+
+    Args:
+        path: The file.
+        title: What the progress bar says.
+        items: In the order of the lines.
+        size: Items computed together.
+        compute: Their lines, without line ends.
+    """
+    done = _drop_partial(path, len(items), size)
+    if done == len(items) and path.is_file():
+        return
+    with progress(title, len(items), done=done) as bar, path.open("a", encoding="utf-8") as file:
+        for start in range(done, len(items), size):
+            part = items[start : start + size]
+            file.write("".join(f"{line}\n" for line in compute(part)))
+            file.flush()
+            bar.update(len(part))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that is whole or, if the process is killed, as it was before."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False) as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(f.name, path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
-def _drop_partial_batch(path: Path, sizes: Sequence[int]) -> int:
-    """Cut a JSONL file after its last whole batch; the number of whole batches."""
+def _drop_partial(path: Path, num_items: int, size: int) -> int:
+    """Cut a JSONL file after its last whole part; the number of lines kept."""
     if not path.is_file():
         return 0
     content = path.read_bytes()
-    ends = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
-    finished = lines = 0
-    for size in sizes:
-        if lines + size > len(ends):
-            break
-        finished, lines = finished + 1, lines + size
+    ends = [0, *(i + 1 for i, byte in enumerate(content) if byte == ord("\n"))]
+    lines = len(ends) - 1
+    kept = num_items if lines >= num_items else lines - lines % size
     with path.open("r+b") as file:
-        file.truncate(ends[lines - 1] if lines else 0)
-    return finished
+        file.truncate(ends[kept])
+    return kept

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .adapters import Adapter, NoAdapter
-from .backbone import Backbone
-from .prefix_cache import Branches, PrefixCache
-from .tokenization import EncodedPrompt
+from aspire_llm.lm.adapters import Adapter, NoAdapter
+from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.prefix_cache import Branches, PrefixCache
+from aspire_llm.lm.tokenization import EncodedPrompt
 
 TokenGrid = Sequence[Sequence[Sequence[int]]]  # question → branch → token ids
 

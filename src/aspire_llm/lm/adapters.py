@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from ..config import TrainingConfig
-from ..errors import RunDirectoryError
-from .backbone import Backbone
+from aspire_llm.config import TrainingConfig
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.lm.backbone import Backbone
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
@@ -116,8 +116,7 @@ class SoftPrompt(NoAdapter):
 class LoraAdapter:
     """Low-rank changes of all linear layers, by `peft`.
 
-    Several may be active at once, of which the innermost learns; where none is, the layers compute what the base model
-    computes.
+    Several may be active at once; where none is, the layers compute what the base model computes.
     """
 
     def __init__(self, backbone: Backbone, name: str, lora_config: LoraConfig) -> None:
@@ -151,15 +150,18 @@ class LoraAdapter:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        outer = _active_names(self._backbone.model)
-        _activate(self._backbone.model, [*outer, self._name])
+        model = self._backbone.model
+        some_layer = _tuner_layers(model)[0]
+        outer = [] if some_layer.disable_adapters else list(some_layer.active_adapters)
+        _activate(model, [*outer, self._name])
         try:
             yield
         finally:
-            _activate(self._backbone.model, outer)
+            _activate(model, outer)
 
     def parameters(self) -> list[nn.Parameter]:
-        return _lora_parameters(self._backbone.model, self._name)
+        parameters = self._backbone.model.named_parameters()
+        return [parameter for key, parameter in parameters if "lora_" in key and f".{self._name}." in key]
 
     def state(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = get_peft_model_state_dict(self._backbone.model, adapter_name=self._name)
@@ -194,36 +196,38 @@ def load_adapter(backbone: Backbone, name: str, folder: Path) -> Adapter:
         state = load_file(folder / _WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise RunDirectoryError(f"{folder}: not a complete adapter folder ({error}); train it again") from error
+    adapter: Adapter
     if config.get("peft_type") == "LORA":
         adapter = LoraAdapter(backbone, name, LoraConfig(**config))
         set_peft_model_state_dict(backbone.model, state, adapter_name=name)
-        return adapter
+        return frozen(adapter)
     embeddings = state.get("prompt_embeddings", torch.empty(0, 0))
     if embeddings.shape[-1] != backbone.width:
         raise RunDirectoryError(
             f"{folder}: soft tokens of width {embeddings.shape[-1]}, but the model's embeddings are {backbone.width} "
             "wide; load the model that the adapter was trained on"
         )
-    return SoftPrompt(backbone, embeddings)
+    return frozen(SoftPrompt(backbone, embeddings))
+
+
+def frozen(adapter: Adapter) -> Adapter:
+    """The adapter, of which no parameter asks for a gradient any more."""
+    for parameter in adapter.parameters():
+        parameter.requires_grad_(False)
+    return adapter
 
 
 def _tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
     return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
 
 
-def _active_names(model: nn.Module) -> list[str]:
-    layer = _tuner_layers(model)[0]
-    return [] if layer.disable_adapters else list(layer.active_adapters)
-
-
 def _activate(model: nn.Module, names: list[str]) -> None:
-    for layer in _tuner_layers(model):
+    """Use exactly these adapters in forward passes; what learns stays as it is (peft would make the active ones)."""
+    layers = _tuner_layers(model)
+    learns = [(parameter, parameter.requires_grad) for layer in layers for parameter in layer.parameters()]
+    for layer in layers:
         layer.enable_adapters(bool(names))
         if names:
             layer.set_adapter(names, inference_mode=True)
-    for parameter in _lora_parameters(model, names[-1]) if names else []:
-        parameter.requires_grad_(True)
-
-
-def _lora_parameters(model: nn.Module, name: str) -> list[nn.Parameter]:
-    return [p for key, p in model.named_parameters() if "lora_" in key and f".{name}." in key]
+    for parameter, requires_grad in learns:
+        parameter.requires_grad_(requires_grad)

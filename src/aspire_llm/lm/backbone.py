@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..errors import ModelError
+from aspire_llm.errors import ModelError
 
 logger = logging.getLogger(__name__)
 

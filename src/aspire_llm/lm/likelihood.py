@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .adapted_model import AdaptedModel
-from .prefix_cache import PrefixCache
-from .tokenization import EncodedPrompt
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.prefix_cache import PrefixCache
+from aspire_llm.lm.tokenization import EncodedPrompt
 
 
 def answer_log_probs(

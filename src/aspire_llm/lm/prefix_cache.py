@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
-from .backbone import Backbone
+from aspire_llm.lm.backbone import Backbone
 
 
 @dataclass(frozen=True, slots=True)

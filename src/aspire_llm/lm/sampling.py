@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .adapted_model import AdaptedModel
-from .beam_search import Decoded, Hypothesis
-from .tokenization import EncodedPrompt
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.hypotheses import Decoded, Hypothesis
+from aspire_llm.lm.tokenization import EncodedPrompt
 
 
 def sample_answers(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .adapted_model import AdaptedModel
-from .beam_search import Decoded, Hypothesis
-from .prefix_cache import Branches, PrefixCache
-from .tokenization import EncodedPrompt
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.hypotheses import Decoded, Hypothesis
+from aspire_llm.lm.prefix_cache import Branches, PrefixCache
+from aspire_llm.lm.tokenization import EncodedPrompt
 
 
 def log_self_evaluation(logits: Tensor, verdict_tokens: tuple[int, int]) -> Tensor:

@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..data import render_prompt
-from ..errors import ModelError
-from ..records import Question
-from .backbone import Backbone
+from aspire_llm.data import render_prompt
+from aspire_llm.errors import ModelError
+from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.hypotheses import Hypothesis
+from aspire_llm.records import Question, SampledAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,18 @@ class Encoder:
 
     Args:
         backbone: The model and its tokenizer.
-        reserved: Positions of the window that the prompt must leave free (soft tokens and answer).
+        max_answer_tokens: Longest answer, terminator included.
+        soft_tokens: Positions of the window that θp and θs take.
         examples: Few-shot examples that precede every question.
     """
 
-    def __init__(self, backbone: Backbone, *, reserved: int, examples: Sequence[Question] = ()) -> None:
+    def __init__(
+        self, backbone: Backbone, *, max_answer_tokens: int, soft_tokens: int, examples: Sequence[Question] = ()
+    ) -> None:
         self._backbone = backbone
+        self._max_answer_tokens = max_answer_tokens
         self._examples = tuple(examples)
-        self.budget = backbone.window - reserved
-        self.reserved = reserved
+        self.budget = backbone.window - max_answer_tokens - soft_tokens  # tokens that a prompt may have
 
     def prompt(self, question: Question) -> EncodedPrompt:
         """The prompt of a question; a context that is too long loses its end.
@@ -61,6 +65,21 @@ class Encoder:
     def answer(self, prompt: EncodedPrompt, answer: str) -> tuple[int, ...]:
         """Tokens of an answer as they stand after the prompt and one space; the terminator is not among them."""
         return self._continuation(prompt.text, f" {answer}" if answer else "")
+
+    def shortened(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
+        """A reference cut to the longest answer that decoding may give."""
+        return token_ids[: self._max_answer_tokens]
+
+    def sampled_answer(self, hypothesis: Hypothesis) -> SampledAnswer:
+        """What the model generated, as text with its likelihood."""
+        log_probs = hypothesis.token_log_probs
+        return SampledAnswer(
+            text=self.decode(hypothesis.answer_ids),
+            token_ids=hypothesis.answer_ids,
+            log_likelihood=sum(log_probs) / len(log_probs),
+            num_tokens=len(log_probs),
+            terminated=hypothesis.terminated,
+        )
 
     def verdict_tokens(self, words: tuple[str, str]) -> tuple[int, int]:
         """First tokens z_c, z_w of the verdict words.

@@ -12,9 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..config import TrainingConfig
-from ..errors import RunDirectoryError
-from ..progress import progress
+from aspire_llm.config import TrainingConfig
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.progress import progress
 
 Example = TypeVar("Example")
 
@@ -93,7 +93,7 @@ class TrainingLoop(Generic[Example]):
             batch = [train[i] for i in order[index * self._config.batch_size : (index + 1) * self._config.batch_size]]
             self._set_learning_rate(self._epoch * steps + index, self._config.epochs * steps)
             loss = self._loss(batch)
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm, error_if_nonfinite=True)
             self._optimizer.step()
             self._optimizer.zero_grad()
@@ -122,9 +122,9 @@ class TrainingLoop(Generic[Example]):
         for i, (parameter, best) in enumerate(zip(self._parameters, self._best, strict=True)):
             tensors |= {f"{i}.parameter": parameter.detach(), f"{i}.best": best}
             tensors |= {f"{i}.{name}": value for name, value in self._optimizer.state[parameter].items()}
-        progress_made = {"epoch": self._epoch, "best_epoch": self._best_epoch, "best_loss": self._best_loss}
+        state = json.dumps({"epoch": self._epoch, "best_epoch": self._best_epoch, "best_loss": self._best_loss})
         temporary = self._checkpoint.with_suffix(".tmp")
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, {"state": json.dumps(progress_made)})
+        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, temporary, metadata={"state": state})
         temporary.replace(self._checkpoint)
 
     def _resume(self) -> None:

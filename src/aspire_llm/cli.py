@@ -1,0 +1,149 @@
+"""The command line: a subcommand per job, no logic."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from aspire_llm.errors import AspireError, ConfigError, DataError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad usage is an error like any other: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it went well, 2 for an error that the user can mend."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.job(options)
+    except AspireError as error:
+        print(f"aspire-llm: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("aspire-llm: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="aspire-llm", description="Selective prediction for language models (ASPIRE).")
+    jobs = parser.add_subparsers(required=True, metavar="JOB", parser_class=_Parser)
+
+    run = jobs.add_parser("run", help="all three stages, predictions, metrics and report")
+    run.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="default: the embedded demonstration")
+    run.add_argument("--model", help="a folder, a hub id, or demo")
+    run.add_argument("--data", help="a file, a folder, a data set name, hf:OWNER/NAME, or demo")
+    run.add_argument("--output", type=Path, help="the run directory (default: runs/NAME of the config)")
+    run.add_argument("--seed", type=int)
+    run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a config key")
+    run.add_argument("--fresh", action="store_true", help="replace the run that is there")
+    run.set_defaults(job=_run)
+
+    predict = jobs.add_parser("predict", help="answer a file of questions")
+    predict.add_argument("run", type=Path, metavar="RUN")
+    predict.add_argument("--input", type=Path, required=True, metavar="Q.jsonl")
+    predict.add_argument("--output", type=Path, required=True, metavar="P.jsonl")
+    predict.set_defaults(job=_predict)
+
+    ask = jobs.add_parser("ask", help="answer one question")
+    ask.add_argument("run", type=Path, metavar="RUN")
+    ask.add_argument("question")
+    ask.add_argument("--context", metavar="TEXT|@FILE", help="a passage to answer from")
+    ask.set_defaults(job=_ask)
+
+    evaluate = jobs.add_parser("evaluate", help="metrics of a run, on its test split or on other data")
+    evaluate.add_argument("run", type=Path, metavar="RUN")
+    evaluate.add_argument("--data", help="score these questions instead of the run's test split")
+    evaluate.add_argument("--methods", metavar="A,B", help="only these selection methods")
+    evaluate.set_defaults(job=_evaluate)
+
+    report = jobs.add_parser("report", help="write report.html again")
+    report.add_argument("run", type=Path, metavar="RUN")
+    report.set_defaults(job=_report)
+
+    data = jobs.add_parser("data", help="look at data").add_subparsers(required=True, metavar="JOB")
+    check = data.add_parser("check", help="report every problem of a data set at once")
+    check.add_argument("data", metavar="D")
+    check.set_defaults(job=_check_data)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from aspire_llm.jobs import (
+        resolve_run,  # the model libraries take seconds to import; other commands do without them
+    )
+    from aspire_llm.pipeline import run
+
+    config, output = resolve_run(
+        options.config,
+        model=options.model,
+        data=options.data,
+        seed=options.seed,
+        overrides=options.set,
+        output=options.output,
+    )
+    metrics = run(config, output, fresh=options.fresh)
+    _print_results(output, metrics)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from aspire_llm.jobs import predict_file
+
+    num_answered, num_questions = predict_file(options.run, options.input, options.output)
+    print(f"{num_answered} of {num_questions} questions answered, the rest withheld: {options.output}")
+
+
+def _ask(options: argparse.Namespace) -> None:
+    from aspire_llm.jobs import ask
+
+    prediction = ask(options.run, options.question, options.context)
+    print("I don't know" if prediction.answer is None else prediction.answer)
+    scored = prediction.scored
+    print(
+        f"  likeliest answer: {scored.answer.text!r} · score {scored.selection_score:.3f} · "
+        f"P(correct) by the model {scored.self_eval:.2f} · {prediction.why}",
+        file=sys.stderr,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from aspire_llm.jobs import evaluate
+
+    directory, metrics = evaluate(options.run, options.data, options.methods)
+    _print_results(directory, metrics)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from aspire_llm.report import write_report
+
+    print(write_report(options.run))
+
+
+def _check_data(options: argparse.Namespace) -> None:
+    from aspire_llm.data import check_data
+
+    report = check_data(options.data)
+    for problem in report.problems:
+        print(problem)
+    if report.problems:
+        raise DataError(f"{options.data}: {len(report.problems)} problems, {report.num_questions} good questions")
+    print(
+        f"{options.data}: {report.format}, {report.num_questions} questions in {report.num_groups} groups, "
+        f"{report.num_unanswerable} unanswerable; no problem found"
+    )
+
+
+def _print_results(directory: Path, metrics: dict[str, object]) -> None:
+    from aspire_llm.report import results_table
+
+    print(results_table(metrics))
+    print(f"\nReport: {directory / 'report.html'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What the commands do beyond the pipeline: resolve a run's settings, predict a file, ask, evaluate on other data."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aspire_llm.config import RunConfig, load_config, parse_change
+from aspire_llm.data import load_questions
+from aspire_llm.demo import CONFIG_FILE
+from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.evaluation import evaluate_run
+from aspire_llm.lines import prediction_line
+from aspire_llm.pipeline import BATCHES_AT_ONCE
+from aspire_llm.predictor import SelectivePredictor
+from aspire_llm.records import Prediction, Question
+from aspire_llm.report import write_report
+from aspire_llm.run_dir import RunDirectory, append_lines
+
+
+def resolve_run(
+    config: Path | None,
+    *,
+    model: str | None = None,
+    data: str | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    output: Path | None = None,
+) -> tuple[RunConfig, Path]:
+    """The settings and the directory that `aspire-llm run` means.
+
+    With no config file, model or data the embedded demonstration is meant, with its own settings.
+    """
+    embedded = config is None and model is None and data is None
+    changes: list[tuple[str, object]] = []
+    if model is not None:
+        changes.append(("model", model))
+    if data is not None:
+        is_path = Path(data).exists()
+        changes += [("data.path", data if is_path else None), ("data.name", None if is_path else data)]
+    if seed is not None:
+        changes.append(("seed", seed))
+    changes += [parse_change(text) for text in overrides]
+    resolved = load_config(CONFIG_FILE if embedded else config, changes)
+    name = "demo" if embedded else config.stem if config is not None else Path(model or data or "run").stem
+    return resolved, output or Path("runs") / name
+
+
+def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
+    """Answer the questions of a file into a file of JSON lines, in their order.
+
+    The lines gather in `OUTPUT.part`, from which a killed command goes on; the output is whole or absent.
+
+    Returns:
+        How many questions were answered rather than withheld, and how many there are.
+    """
+    config = RunDirectory.open(run).config
+    questions = load_questions(source, require_answers=False)
+    if output.is_dir() or not output.parent.is_dir():
+        raise ConfigError(f"--output {output} must be a file in an existing folder")
+    if output.resolve() == source.resolve():
+        raise ConfigError(f"--output is the input {source}; give another file")
+    part = output.with_name(f"{output.name}.part")
+    answer_questions(SelectivePredictor.load(run), config, questions, part)
+    lines = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+    os.replace(part, output)
+    return sum(not line["abstained"] for line in lines), len(lines)
+
+
+def ask(run: Path, question: str, context: str | None = None) -> Prediction:
+    """Answer one question; a context of the form ``@FILE`` is read from that file."""
+    if context is not None and context.startswith("@"):
+        try:
+            context = Path(context[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"--context {context}: cannot read it as UTF-8 text ({error})") from error
+    return SelectivePredictor.load(run).predict([Question("0", question, context=context)])[0]
+
+
+def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> tuple[Path, dict[str, Any]]:
+    """Metrics and report of a run, on its own test split or on other data.
+
+    Returns:
+        The directory of the results (`RUN`, or `RUN/evaluations/DATA`), and its metrics.
+    """
+    directory = RunDirectory.open(run)
+    names = None if methods is None else methods.split(",")
+    if data is not None:
+        questions = load_questions(data)
+        other = run / "evaluations" / Path(data).stem
+        other.mkdir(parents=True, exist_ok=True)
+        for name in ("config.yaml", "calibration.json", "provenance.json"):
+            shutil.copyfile(run / name, other / name)
+        directory = RunDirectory(other, directory.config)
+        answer_questions(SelectivePredictor.load(run), directory.config, questions, other / "predictions.jsonl")
+    metrics = evaluate_run(directory, methods=names)
+    write_report(directory.path)
+    return directory.path, metrics
+
+
+def answer_questions(
+    predictor: SelectivePredictor, config: RunConfig, questions: Sequence[Question], path: Path
+) -> None:
+    """Fill a file with the predictions of questions; lines of the same questions that are there already are kept."""
+    if path.is_file() and not _begins_with(path, questions):
+        path.unlink()
+    append_lines(
+        path,
+        "prediction",
+        questions,
+        BATCHES_AT_ONCE * config.stage2.batch_size,
+        lambda part: [prediction_line(prediction) for prediction in predictor.predict(part)],
+    )
+
+
+def _begins_with(path: Path, questions: Sequence[Question]) -> bool:
+    """Whether the whole lines of a file are predictions for the first of these questions."""
+    with path.open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file if line.endswith("\n")]
+    asked = [(question.id, question.question, question.context) for question in questions[: len(lines)]]
+    return asked == [(line["id"], line["question"], line["context"]) for line in lines]

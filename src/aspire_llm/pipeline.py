@@ -1,0 +1,270 @@
+"""The whole of ASPIRE over one run directory: three stages, predictions, calibration, metrics, report.
+
+Each step takes its output from the run directory if it is there, and computes it if it is not.
+"""
+
+import hashlib
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from aspire_llm.config import RunConfig, TrainingConfig
+from aspire_llm.correctness import label
+from aspire_llm.data import load_questions, split_questions
+from aspire_llm.demo import demo_questions
+from aspire_llm.evaluation import evaluate_run
+from aspire_llm.lines import prediction_line, read_sample, sample_line, untuned_line
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, load_adapter, new_adapter, save_adapter
+from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.batching import by_length
+from aspire_llm.predictor import SelectivePredictor, likeliest_answers, load_model, new_encoder
+from aspire_llm.records import LabelledAnswer, Question, Split
+from aspire_llm.report import write_report
+from aspire_llm.run_dir import RunDirectory, append_lines
+from aspire_llm.selection import Calibration, Infeasible, fit_calibration
+from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
+from aspire_llm.stages.stage2_answer_sampling import sample_answers
+from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_examples, verdict_loss
+from aspire_llm.stages.training_loop import TrainingLoop
+
+Example = TypeVar("Example")
+Loss: TypeAlias = Callable[[Sequence[Example]], Tensor]
+Questions: TypeAlias = Mapping[Split, Sequence[Question]]
+
+BATCHES_AT_ONCE = 4  # batches between two writes: questions among them are sorted by length
+_TITLES = {TASK: "stage 1", SELF_EVALUATION: "stage 3"}
+
+
+def run(config: RunConfig, output: str | Path, *, fresh: bool = False) -> dict[str, Any]:
+    """Run all of ASPIRE, or what is missing of it, into a run directory.
+
+    Args:
+        config: The settings.
+        output: The run directory; made where it is not there, resumed where it is.
+        fresh: Replace a run that is there.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        AspireError: The settings, the data, the model or the directory do not fit; nothing is half written.
+    """
+    directory = RunDirectory.create(Path(output), config, fresh=fresh)
+    return Pipeline(directory).run()
+
+
+class Pipeline:
+    """The steps of one run, in order.
+
+    Args:
+        directory: Where results are kept.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+        self.config = directory.config
+        self.questions = load_splits(self.config)
+        self.backbone = load_model(self.config)
+        self.encoder = new_encoder(self.backbone, self.config)
+        self.verdict_tokens = self.encoder.verdict_tokens(self.config.stage3.verdict_words)
+        everything = [question for split in Split for question in self.questions[split]]
+        self.contexts_cut = sum(self.encoder.prompt(question).cut for question in everything)
+        if self.contexts_cut:
+            print(f"contexts cut to the model's window: {self.contexts_cut} of {len(everything)}", file=sys.stderr)
+
+    def run(self) -> dict[str, Any]:
+        """All steps; the content of `metrics.json`."""
+        record_provenance(self.directory, self.questions, self.backbone, contexts_cut=self.contexts_cut)
+        with self._timed("stage1"):
+            task = self.tune_task()
+        with self._timed("stage2"):
+            samples = self.sample_answers(task)
+        with self._timed("stage3"):
+            self_evaluation = self.learn_self_evaluation(task, samples)
+        with self._timed("prediction"):
+            self.predict_untuned()
+            self.predict(AdaptedModel(self.backbone, task, self_evaluation))
+        with self._timed("evaluation"):
+            metrics = evaluate_run(self.directory)
+        write_report(self.directory.path)
+        return metrics
+
+    def tune_task(self) -> Adapter:
+        """Stage 1: θp from the references of the training split."""
+
+        def loss(adapter: Adapter) -> Loss[TaskExample]:
+            return partial(task_loss, AdaptedModel(self.backbone, adapter))
+
+        def examples(split: Split) -> list[TaskExample]:
+            return task_examples(self.questions[split], self.encoder, self.backbone.eos_token_id)
+
+        return self._trained(TASK, self.config.stage1, loss, examples)
+
+    def sample_answers(self, task: Adapter) -> dict[str, list[LabelledAnswer]]:
+        """Stage 2: the tuned model's answers to the training and validation splits, by question id."""
+        questions = [*self.questions[Split.TRAIN], *self.questions[Split.VALIDATION]]
+        model = AdaptedModel(self.backbone, task)
+
+        def lines(part: Sequence[Question]) -> list[str]:
+            sampled = sample_answers(
+                model, self.encoder, part, self.config.stage2, self.config.correctness, seed=self.config.seed
+            )
+            return [sample_line(question, answers) for question, answers in zip(part, sampled, strict=True)]
+
+        self._append("samples.jsonl", "stage 2", questions, lines)
+        return dict(read_sample(line) for line in self.directory.read_lines("samples.jsonl"))
+
+    def learn_self_evaluation(self, task: Adapter, samples: Mapping[str, Sequence[LabelledAnswer]]) -> Adapter:
+        """Stage 3: θs from the labelled answers."""
+
+        def loss(adapter: Adapter) -> Loss[VerdictExample]:
+            return partial(verdict_loss, AdaptedModel(self.backbone, task, adapter), self.verdict_tokens)
+
+        def examples(split: Split) -> list[VerdictExample]:
+            return verdict_examples(self.questions[split], samples, self.encoder, self.config.stage3)
+
+        return self._trained(SELF_EVALUATION, self.config.stage3, loss, examples)
+
+    def predict_untuned(self) -> None:
+        """The base model's answers to the test split."""
+        model = AdaptedModel(self.backbone)
+        threshold = self.config.correctness.eval_threshold
+
+        def lines(part: Sequence[Question]) -> list[str]:
+            answers = by_length(
+                part,
+                self.encoder,
+                self.config.stage2.batch_size,
+                lambda batch: likeliest_answers(model, self.encoder, batch, self.config),
+            )
+            return [untuned_line(q, label(answer, q, threshold)) for q, answer in zip(part, answers, strict=True)]
+
+        self._append("predictions_untuned.jsonl", "prediction before tuning", self.questions[Split.TEST], lines)
+
+    def predict(self, model: AdaptedModel) -> None:
+        """Scores of the calibration split, confidence from them, and predictions for the test split."""
+        uncalibrated = SelectivePredictor(model, self.encoder, self.config)
+        self._append(
+            "calibration_predictions.jsonl",
+            "calibration",
+            self.questions[Split.CALIBRATION],
+            lambda part: [prediction_line(prediction) for prediction in uncalibrated.predict(part)],
+        )
+        calibration = self._calibrate()
+        predictor = SelectivePredictor(model, self.encoder, self.config, calibration)
+        self._append(
+            "predictions.jsonl",
+            "prediction",
+            self.questions[Split.TEST],
+            lambda part: [prediction_line(prediction) for prediction in predictor.predict(part)],
+        )
+
+    def _calibrate(self) -> Calibration | None:
+        lines = self.directory.read_lines("calibration_predictions.jsonl")
+        known = [line for line in lines if line["correct"] is not None]
+        fitted = fit_calibration([line["selection_score"] for line in known], [line["correct"] for line in known])
+        if isinstance(fitted, Infeasible):
+            self.directory.write_json("calibration.json", {"method": None, "reason": fitted.reason})
+            return None
+        self.directory.write_json("calibration.json", fitted.to_json())
+        return fitted
+
+    def _trained(
+        self,
+        name: str,
+        config: TrainingConfig,
+        loss: Callable[[Adapter], "Loss[Example]"],
+        examples: Callable[[Split], list[Example]],
+    ) -> Adapter:
+        folder = f"{name}_adapter"
+        if (self.directory.path / folder).is_dir():
+            return load_adapter(self.backbone, name, self.directory.path / folder)
+        adapter = new_adapter(self.backbone, name, config, seed=self.config.seed)
+        loop = TrainingLoop(
+            _TITLES[name],
+            adapter.parameters(),
+            loss(adapter),
+            config,
+            seed=self.config.seed,
+            checkpoint=self.directory.path / f"{folder}.checkpoint",
+            log=self.directory.log,
+        )
+        loop.fit(examples(Split.TRAIN), examples(Split.VALIDATION))
+        with self.directory.new_folder(folder) as path:
+            save_adapter(adapter, path)
+        loop.finish()
+        return frozen(adapter)
+
+    def _append(
+        self, name: str, title: str, questions: Sequence[Question], lines: Callable[[Sequence[Question]], list[str]]
+    ) -> None:
+        size = BATCHES_AT_ONCE * self.config.stage2.batch_size
+        append_lines(self.directory.path / name, title, questions, size, lines)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        """Add the wall time of a step to the provenance: a resumed step took the time of all its tries."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            provenance = self.directory.read_json("provenance.json")
+            seconds = provenance["seconds"]
+            seconds[step] = round(seconds.get(step, 0.0) + time.monotonic() - started, 2)
+            self.directory.write_json("provenance.json", provenance)
+
+
+def load_splits(config: RunConfig) -> dict[Split, tuple[Question, ...]]:
+    """The questions of a run, split.
+
+    Raises:
+        DataError: The data cannot be read, or a split asks for more questions than there are.
+    """
+    if config.data.source == "demo":
+        questions = demo_questions()[: config.data.limit]
+    else:
+        questions = load_questions(config.data.source, limit=config.data.limit)
+    return split_questions(questions, config.data.splits.counts(len(questions)), seed=config.seed)
+
+
+def record_provenance(directory: RunDirectory, questions: Questions, backbone: Backbone, *, contexts_cut: int) -> None:
+    """Write what a run was made with; the wall times of an earlier try are kept."""
+    earlier = directory.read_json("provenance.json") if (directory.path / "provenance.json").is_file() else {}
+    packages = ("aspire-llm", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn", "rouge-score")
+    digest = hashlib.sha256()
+    for split in Split:
+        digest.update(repr((split, questions[split])).encode())
+    directory.write_json(
+        "provenance.json",
+        {
+            "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
+            "seed": directory.config.seed,
+            "model": {
+                "name": directory.config.model,
+                "type": backbone.model.config.model_type,
+                "parameters": sum(p.numel() for n, p in backbone.model.named_parameters() if "lora_" not in n),
+            },
+            "data": {
+                "source": directory.config.data.source,
+                "sha256": digest.hexdigest(),
+                "questions": {split.value: len(questions[split]) for split in Split},
+                "contexts_cut": contexts_cut,
+            },
+            "hardware": {
+                "device": str(backbone.device),
+                "machine": platform.machine(),
+                "torch_threads": torch.get_num_threads(),
+            },
+            "seconds": earlier.get("seconds", {}),
+        },
+    )

@@ -1,0 +1,94 @@
+"""Stage 3: learn θs, to say after (question, answer) whether the answer is right (paper §4.3).
+
+θ and θp are frozen, and θs stands after the answer, so no prediction can change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aspire_llm.config import SelfEvaluationConfig
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.self_evaluation import read_answers
+from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
+from aspire_llm.records import LabelledAnswer, Question
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictExample:
+    """A prompt with the answers that θs learns to call right (S_c) and wrong (S_w), as token ids without terminator."""
+
+    prompt: EncodedPrompt
+    correct: tuple[tuple[int, ...], ...]
+    wrong: tuple[tuple[int, ...], ...]
+
+
+def select_answers(
+    question: Question, answers: Sequence[LabelledAnswer], *, max_correct: int, max_wrong: int
+) -> tuple[list[LabelledAnswer], list[LabelledAnswer]]:
+    """The sampled members of S_c and S_w; equal texts count once.
+
+    Args:
+        question: Its first reference is in S_c by right, so a sampled answer of the same text is not taken again.
+        answers: Labelled samples, likeliest first.
+        max_correct: k_c.
+        max_wrong: k_w.
+    """
+    seen = {question.references[0]} if question.references else set()
+    correct: list[LabelledAnswer] = []
+    wrong: list[LabelledAnswer] = []
+    for answer in answers:
+        chosen, most = (correct, max_correct) if answer.correct else (wrong, max_wrong)
+        if answer.answer.text not in seen and len(chosen) < most:
+            seen.add(answer.answer.text)
+            chosen.append(answer)
+    return correct, wrong
+
+
+def verdict_examples(
+    questions: Sequence[Question],
+    samples: Mapping[str, Sequence[LabelledAnswer]],
+    encoder: Encoder,
+    config: SelfEvaluationConfig,
+) -> list[VerdictExample]:
+    """S_c = the reference and the k_c likeliest correct samples; S_w = the k_w likeliest wrong ones.
+
+    Where no sample is wrong, the empty answer is. An unanswerable question has no S_c.
+    """
+    examples = []
+    for question in questions:
+        prompt = encoder.prompt(question)
+        correct, wrong = select_answers(
+            question, samples[question.id], max_correct=config.max_correct, max_wrong=config.max_wrong
+        )
+        references = [encoder.shortened(encoder.answer(prompt, r)) for r in question.references[:1]]
+        examples.append(
+            VerdictExample(
+                prompt,
+                correct=tuple(references + [labelled.answer.token_ids for labelled in correct]),
+                wrong=tuple(labelled.answer.token_ids for labelled in wrong) or ((),),
+            )
+        )
+    return examples
+
+
+def verdict_loss(model: AdaptedModel, verdict_tokens: tuple[int, int], batch: Sequence[VerdictExample]) -> Tensor:
+    """Mean over the batch of mean_{S_c} −log f(z_c | ·) + mean_{S_w} −log f(z_w | ·), over the whole vocabulary.
+
+    The prefix `[θp] [x] [ŷ]` is read once without gradient; only the rows of θs are differentiated.
+    """
+    answers = [example.correct + example.wrong for example in batch]
+    cache, branches = read_answers(model, [example.prompt for example in batch], answers)
+    log_probs = torch.log_softmax(model.verdict_logits(cache, branches), dim=-1)  # [B, n, V]
+    targets = torch.zeros(log_probs.shape[:2], dtype=torch.long)
+    weights = torch.zeros(log_probs.shape[:2])
+    for row, example in enumerate(batch):
+        start = 0
+        for verdict, own in zip(verdict_tokens, (example.correct, example.wrong), strict=True):
+            targets[row, start : start + len(own)] = verdict
+            weights[row, start : start + len(own)] = 1 / max(1, len(own))
+            start += len(own)
+    targets, weights = targets.to(log_probs.device), weights.to(log_probs.device)
+    return -(log_probs.gather(-1, targets[..., None])[..., 0] * weights).sum() / len(batch)

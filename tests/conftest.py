@@ -1,0 +1,98 @@
+"""Tiny random models of the three position schemes (learned, learned with offset, rotary with grouped queries)."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from aspire_llm.lm.backbone import Backbone
+
+WINDOW = 256
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+_TEXT = ["Q: Where was the old piano built?\nA: Paris", "is it correct or wrong", "a correct answer, a wrong one"] * 20
+
+ARCHITECTURES = ["gpt2", "opt", "llama"]
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE in which " correct" and " wrong" begin with different tokens."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(_TEXT, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
+
+
+def tiny_model(architecture: str, vocab_size: int) -> PreTrainedModel:
+    """Weights wide enough apart that no two beams tie."""
+    torch.manual_seed(0)
+    match architecture:
+        case "gpt2":
+            config = GPT2Config(
+                vocab_size=vocab_size,
+                n_embd=32,
+                n_layer=2,
+                n_head=4,
+                n_positions=WINDOW,
+                initializer_range=0.3,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+            return GPT2LMHeadModel(config)
+        case "opt":
+            config = OPTConfig(
+                vocab_size=vocab_size,
+                hidden_size=32,
+                word_embed_proj_dim=24,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                ffn_dim=48,
+                max_position_embeddings=WINDOW,
+                init_std=0.3,
+                bos_token_id=0,
+                eos_token_id=0,
+                pad_token_id=0,
+            )
+            return OPTForCausalLM(config)
+        case _:
+            config = LlamaConfig(
+                vocab_size=vocab_size,
+                hidden_size=32,
+                intermediate_size=48,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=WINDOW,
+                initializer_range=0.3,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+            return LlamaForCausalLM(config)
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def backbone(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) -> Backbone:
+    """A fresh tiny backbone of each architecture."""
+    return Backbone(tiny_model(request.param, len(tokenizer)), tokenizer)
+
+
+@pytest.fixture
+def llama(tokenizer: PreTrainedTokenizerFast) -> Backbone:
+    """A fresh tiny Llama, for what does not depend on the architecture."""
+    return Backbone(tiny_model("llama", len(tokenizer)), tokenizer)

@@ -1,0 +1,46 @@
+"""Naive slow references, independent of the prefix cache."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import SoftPrompt
+from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
+
+
+def encoder_of(backbone: Backbone) -> Encoder:
+    return Encoder(backbone, max_answer_tokens=32, soft_tokens=10)
+
+
+def soft_prompt(backbone: Backbone, *, length: int = 5, seed: int = 1) -> SoftPrompt:
+    return SoftPrompt.initialise(backbone, length, seed)
+
+
+def sequence_embeddings(
+    model: AdaptedModel, prompt: EncodedPrompt, answer: Sequence[int] = (), *, verdict: bool = False
+) -> Tensor:
+    """`[θp] [x] [ŷ] [θs]` of one question, `[1, T, d]`, put together by hand."""
+    parts = [model.task.soft_tokens(), model.backbone.embed(torch.tensor(prompt.token_ids))]
+    if answer:
+        parts.append(model.backbone.embed(torch.tensor(answer)))
+    if verdict:
+        parts.append(model.self_evaluation.soft_tokens())
+    return torch.cat(parts)[None]
+
+
+def full_forward(model: AdaptedModel, embeddings: Tensor) -> Tensor:
+    """Logits of one unpadded sequence, `[T, V]`, by a plain causal forward of the model."""
+    positions = torch.arange(embeddings.shape[1])[None]
+    return model.backbone.model(inputs_embeds=embeddings, position_ids=positions, use_cache=False).logits[0]
+
+
+def left_padded(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> tuple[Tensor, Tensor]:
+    """`[padding] [θp] [x]` of several questions, `[B, T, d]`, and the 2-D mask."""
+    rows = [sequence_embeddings(model, prompt)[0].detach() for prompt in prompts]
+    longest = max(len(row) for row in rows)
+    padded = [torch.cat([torch.full((longest - len(row), row.shape[1]), 0.5), row]) for row in rows]
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return torch.stack(padded), mask

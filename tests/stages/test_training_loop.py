@@ -1,0 +1,100 @@
+"""The training loop on least squares, where every number can be followed by hand."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from aspire_llm.config import TrainingConfig
+from aspire_llm.stages.training_loop import TrainingLoop
+
+
+def quadratic(parameter: nn.Parameter):
+    """Mean of (x − parameter)² over a batch of numbers."""
+    return lambda batch: torch.stack([(x - parameter) ** 2 for x in batch]).mean()
+
+
+def loop(tmp_path: Path, parameter: nn.Parameter, log: list[dict], **settings: object) -> TrainingLoop[float]:
+    config = TrainingConfig(**{"learning_rate": 0.1, "epochs": 6, "batch_size": 4, "patience": 100, **settings})
+    return TrainingLoop(
+        "test",
+        [parameter],
+        quadratic(parameter),
+        config,
+        seed=3,
+        checkpoint=tmp_path / "state.checkpoint",
+        log=lambda **event: log.append(event),
+    )
+
+
+DATA = [0.5, 1.0, 1.5, 0.8, 1.2, 1.1, 0.9, 1.3, 0.7, 1.0]
+
+
+def test_it_learns_the_mean(tmp_path: Path) -> None:
+    parameter = nn.Parameter(torch.tensor(0.0))
+    log: list[dict] = []
+    best = loop(tmp_path, parameter, log, epochs=30).fit(DATA, DATA)
+    mean = sum(DATA) / len(DATA)
+    assert parameter.item() == pytest.approx(mean, abs=0.05)
+    variance = sum((x - mean) ** 2 for x in DATA) / len(DATA)
+    assert best == pytest.approx(variance, abs=0.003)
+    assert [event["epoch"] for event in log] == list(range(1, 31))
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = nn.Parameter(torch.tensor(0.0))
+    (tmp_path / "a").mkdir()
+    loop(tmp_path / "a", whole, []).fit(DATA, DATA)
+
+    (tmp_path / "b").mkdir()
+    killed = nn.Parameter(torch.tensor(0.0))
+    calls = 0
+
+    def kill_in_third_epoch(**event: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+
+    first = loop(tmp_path / "b", killed, [])
+    first._log = kill_in_third_epoch
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(DATA, DATA)
+    resumed = nn.Parameter(torch.tensor(123.0))
+    log: list[dict] = []
+    second = loop(tmp_path / "b", resumed, log)
+    second.fit(DATA, DATA)
+    assert log[0]["epoch"] == 4
+    assert resumed.item() == whole.item()
+    second.finish()
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_training(tmp_path: Path) -> None:
+    # Training pulls towards 1, validation wants 0: the loss on validation rises from the first epoch on.
+    parameter = nn.Parameter(torch.tensor(0.0))
+    log: list[dict] = []
+    best = loop(tmp_path, parameter, log, epochs=50, patience=2).fit(DATA, [0.0])
+    assert len(log) == 3
+    assert best == log[0]["validation_loss"]
+    assert parameter.item() ** 2 == pytest.approx(best)
+
+
+def test_the_schedule_warms_up_and_ends_at_zero(tmp_path: Path) -> None:
+    trainer = loop(tmp_path, nn.Parameter(torch.tensor(0.0)), [], warmup_fraction=0.1)
+    rates = []
+    for step in range(100):
+        trainer._set_learning_rate(step, 100)
+        rates.append(trainer._optimizer.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(0.1 / 11)
+    assert rates[10] == pytest.approx(0.1)
+    assert rates[55] == pytest.approx(0.05)  # half-way down the cosine
+    assert rates[99] == pytest.approx(0.1 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
+
+
+def test_a_nan_loss_is_an_error(tmp_path: Path) -> None:
+    trainer = loop(tmp_path, nn.Parameter(torch.tensor(0.0)), [])
+    with pytest.raises(RuntimeError, match="non-finite"):
+        trainer.fit([math.nan], [0.0])
