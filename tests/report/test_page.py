@@ -1,0 +1,221 @@
+"""The page: whole, self-contained, safe, and honest about what is missing."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report.synthetic_run import make_lines, untuned_lines, write_run
+
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.report import write_report
+
+VOID = {"meta", "input", "br", "link", "img", "hr"}
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page, as far as these tests ask."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {key: value or "" for key, value in attrs}
+        self.tags.append(tag)
+        self.attributes.append((tag, values))
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values[key] for key in ("src", "href", "xlink:href", "action", "data") if key in values]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in ("script", "style"):
+            self.text += data
+
+    def classes(self, name: str) -> int:
+        """How many elements have a class."""
+        return sum(name in values.get("class", "").split() for _, values in self.attributes)
+
+
+def test_every_part_is_there(run_dir: Path) -> None:
+    path = write_report(run_dir)
+    assert path == run_dir / "report.html"
+    page = Page(path)
+    for heading in ("Methods side by side", "Curves", "Example answers", "Settings", "Provenance", "Notes"):
+        assert heading in page.text
+    for label in ("ASPIRE", "Likelihood (perplexity)", "Self-evaluation alone", "Perplexity before tuning"):
+        assert label in page.text
+    assert page.classes("example") == 20
+    assert page.tags.count("figure") == page.tags.count("figcaption") == 4
+    assert "example-org/small-lm · triviaqa · 300 test questions" in page.text
+    assert "12 contexts were cut to the model's window" in page.text
+    for text in ("stage1.learning_rate", "0.01", "wall_seconds.stage2", "48.1", "data.splits", "0.6, 0.1, 0.1, 0.2"):
+        assert text in page.text
+    assert list(run_dir.glob(".*")) == []  # no temporary file is left
+
+
+def test_figures_of_the_page_are_those_of_the_metrics(run_dir: Path) -> None:
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    page = Page(write_report(run_dir))
+    words = " ".join(page.text.split())
+    for figures in metrics["methods"].values():
+        low, high = figures["auroc_ci"]
+        assert f"{100 * figures['auroc']:.1f}[{100 * low:.1f}, {100 * high:.1f}]" in words
+    difference = metrics["differences"]["aspire - perplexity"]["auroc"]
+    assert difference["ci"][0] > 0
+    assert "ASPIRE separates right from wrong answers better than likelihood (perplexity): " in words
+    assert f"+{100 * difference['estimate']:.1f} points of AUROC" in words
+
+
+def test_the_slider_knows_the_curve(run_dir: Path, lines: list[dict[str, Any]]) -> None:
+    page = Page(write_report(run_dir))
+    (slider,) = [values for tag, values in page.attributes if tag == "input"]
+    ranked = [line["correct"] for line in sorted(lines, key=lambda line: -line["selection_score"])]
+    expected = [sum(ranked[: 3 * k]) / (3 * k) for k in range(1, 101)]  # 300 answers: k% are 3·k
+    assert json.loads(slider["data-accuracies"]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_nothing_is_fetched_from_elsewhere(run_dir: Path) -> None:
+    page = Page(write_report(run_dir))
+    assert page.links != []  # the SVG's own references
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.tags) & {"link", "img", "iframe", "object", "embed", "image"} == set()
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page.source))
+    assert re.findall(r"@import|fetch\(|XMLHttpRequest|import\(", page.source) == []
+    assert set(re.findall(r"https?://[^\"'\s<]+", page.source)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+def test_foreign_text_is_text(tmp_path: Path) -> None:
+    attack = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+    lines = [
+        {**line, "answer": attack, "question": attack, "context": attack, "references": [attack]}
+        for line in make_lines(100)
+    ]
+    write_run(tmp_path, lines, untuned_lines(lines))
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics["methods"][attack] = metrics["methods"]["perplexity"]
+    metrics["differences"][f"aspire - {attack}"] = metrics["differences"]["aspire - perplexity"]
+    metrics["notes"] = [attack]
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "config.yaml").write_text(json.dumps({"model": attack, attack: attack}))
+    (tmp_path / "provenance.json").write_text(json.dumps({"nested": {attack: [attack]}}))
+    page = Page(write_report(tmp_path))
+    assert page.tags.count("script") == 1
+    assert "img" not in page.tags
+    assert not any(key.startswith("on") for _, values in page.attributes for key in values)
+    assert page.text.count(attack) >= 60  # question, context, answer and reference of twenty examples, settings, …
+
+
+def test_everything_has_a_name_for_those_who_cannot_see_it(run_dir: Path) -> None:
+    page = Page(write_report(run_dir))
+    drawings = [values for tag, values in page.attributes if tag == "svg" and values.get("role") == "img"]
+    assert len(drawings) == 4
+    assert all(len(values["aria-label"]) > 20 for values in drawings)
+    referred = [values["aria-labelledby"] for _, values in page.attributes if "aria-labelledby" in values]
+    assert set(referred) <= set(page.ids)
+    labelled = [values["for"] for tag, values in page.attributes if tag == "label"]
+    assert labelled == [values["id"] for tag, values in page.attributes if tag == "input"]
+
+
+def test_the_same_files_give_the_same_page(run_dir: Path) -> None:
+    first = write_report(run_dir).read_bytes()
+    assert write_report(run_dir).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("name", "gone", "note"),
+    [
+        ("predictions.jsonl", ["Example answers", "ROC curves"], "predictions.jsonl is missing"),
+        ("config.yaml", ["Settings"], "config.yaml is missing"),
+        ("provenance.json", ["Provenance"], "provenance.json is missing"),
+        ("predictions_untuned.jsonl", [], ""),
+    ],
+)
+def test_a_missing_file_leaves_a_note_not_a_crash(run_dir: Path, name: str, gone: list[str], note: str) -> None:
+    (run_dir / name).unlink()
+    page = Page(write_report(run_dir))
+    assert "Methods side by side" in page.text
+    assert note in page.text
+    if name == "predictions.jsonl":
+        (run_dir / "predictions_untuned.jsonl").unlink()
+        page = Page(write_report(run_dir))
+    assert not [heading for heading in gone if heading in page.text]
+
+
+def test_undefined_figures_show_their_reason(tmp_path: Path) -> None:
+    lines = [{**line, "correct": True, "group": "one story"} for line in make_lines(40)]
+    write_run(tmp_path, lines, untuned_lines(lines))
+    page = Page(write_report(tmp_path))
+    assert "all 40 answers are right; it takes both kinds" in page.text
+    assert "ASPIRE and likelihood (perplexity) cannot be compared by AUROC" in page.text
+    assert page.classes("example") == 0
+    assert "There are none in this run." in page.text
+
+
+def test_the_smallest_metrics(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{}")
+    page = Page(write_report(tmp_path))
+    assert page.text.count("–") >= 4  # accuracy, AUROC, AUACC, accuracy at 80%
+    assert "Infinity" not in page.text
+
+
+def test_answers_without_references_are_listed_nowhere(tmp_path: Path) -> None:
+    lines = make_lines(60)
+    write_run(tmp_path, lines, untuned_lines(lines))
+    unknown = [{**line, "correct": None, "rouge_l": None, "references": []} for line in lines]
+    text = "".join(json.dumps(line) + "\n" for line in unknown)
+    (tmp_path / "predictions.jsonl").write_text(text)
+    (tmp_path / "predictions_untuned.jsonl").unlink()
+    page = Page(write_report(tmp_path))
+    assert page.classes("example") == 0
+    assert "ROC curves" not in page.text
+
+
+def test_no_metrics(tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match=r"holds no metrics\.json; run `aspire-llm evaluate") as error:
+        write_report(tmp_path)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.json", "{", "is not valid JSON"),
+        ("metrics.json", "[]", "holds a list; it must hold named values"),
+        ("metrics.json", '{"n": NaN}', "NaN is no number"),
+        ("predictions.jsonl", '{"id": "a"}\n', "line 1 is no prediction"),
+        ("predictions.jsonl", "\n", "line 1 is no prediction"),
+        ("config.yaml", "a: [", "is not valid YAML"),
+        ("provenance.json", "3", "holds a int"),
+    ],
+)
+def test_broken_files_are_one_clear_line(run_dir: Path, name: str, content: str, message: str) -> None:
+    (run_dir / name).write_text(content)
+    with pytest.raises(RunDirectoryError, match=re.escape(message)) as error:
+        write_report(run_dir)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (run_dir / "report.html").exists()
