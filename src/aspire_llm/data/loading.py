@@ -101,8 +101,8 @@ class _Scan:
         rows_format = None
         is_empty = True
         for row in part.rows():
-            is_empty = False
             if isinstance(row, Problem):
+                is_empty = False
                 yield row
                 continue
             if rows_format is None:
@@ -112,6 +112,7 @@ class _Scan:
                     return
                 self.formats.append(rows_format.name)
             for index, draft in enumerate(_drafts(rows_format, row.record), 1):
+                is_empty = False
                 item = self._build(draft, part, row.number, index)
                 if isinstance(item, Problem):
                     yield item
