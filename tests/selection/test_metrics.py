@@ -218,7 +218,7 @@ def test_reversing_the_scores_mirrors_auroc(data: Answers) -> None:
 
 def test_ece_by_hand_with_confidence_exactly_one_and_zero() -> None:
     # Last bin {1.0, 0.95}: accuracy 1/2, confidence 0.975. First bin {0.05, 0.0}: accuracy 0, confidence 0.025.
-    assert metrics.ece([True, False, False, False], [1.0, 0.95, 0.05, 0.0]) == pytest.approx((0.475 + 0.025) / 2)
+    assert metrics.ece([False, True, False, False], [1.0, 0.95, 0.05, 0.0]) == pytest.approx((0.475 + 0.025) / 2)
     # Certain and wrong is as bad as it gets; a bin that lost confidence 1.0 would report 0.
     assert metrics.ece([False, False], [1.0, 1.0]) == 1.0
     assert metrics.ece([True, True], [1.0, 1.0]) == 0.0
