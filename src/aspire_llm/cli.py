@@ -131,10 +131,10 @@ def _check_data(options: argparse.Namespace) -> None:
     for problem in report.problems:
         print(problem)
     if report.problems:
-        raise DataError(f"{options.data}: {len(report.problems)} problems, {report.num_questions} good questions")
+        raise DataError(f"{options.data}: {len(report.problems)} problems; {report.questions} questions are good")
     print(
-        f"{options.data}: {report.format}, {report.num_questions} questions in {report.num_groups} groups, "
-        f"{report.num_unanswerable} unanswerable; no problem found"
+        f"{options.data}: {report.format}, {report.questions} questions in {report.groups} groups, "
+        f"{report.unanswerable} unanswerable; no problem found"
     )
 
 

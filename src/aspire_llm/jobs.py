@@ -9,7 +9,7 @@ from typing import Any
 
 from aspire_llm.config import RunConfig, load_config, parse_change
 from aspire_llm.data import load_questions
-from aspire_llm.demo import CONFIG_FILE
+from aspire_llm.demo import MODEL_DIR
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.evaluation import evaluate_run
 from aspire_llm.lines import prediction_line
@@ -18,6 +18,9 @@ from aspire_llm.predictor import SelectivePredictor
 from aspire_llm.records import Prediction, Question
 from aspire_llm.report import write_report
 from aspire_llm.run_dir import RunDirectory, append_lines
+
+
+EMBEDDED_CONFIG = MODEL_DIR.with_name("config.yaml")
 
 
 def resolve_run(
@@ -43,7 +46,7 @@ def resolve_run(
     if seed is not None:
         changes.append(("seed", seed))
     changes += [parse_change(text) for text in overrides]
-    resolved = load_config(CONFIG_FILE if embedded else config, changes)
+    resolved = load_config(EMBEDDED_CONFIG if embedded else config, changes)
     name = "demo" if embedded else config.stem if config is not None else Path(model or data or "run").stem
     return resolved, output or Path("runs") / name
 

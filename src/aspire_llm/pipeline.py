@@ -59,8 +59,10 @@ def run(config: RunConfig, output: str | Path, *, fresh: bool = False) -> dict[s
     Raises:
         AspireError: The settings, the data, the model or the directory do not fit; nothing is half written.
     """
-    directory = RunDirectory.create(Path(output), config, fresh=fresh)
-    return Pipeline(directory).run()
+    directory = RunDirectory.plan(Path(output), config, fresh=fresh)
+    pipeline = Pipeline(directory)
+    directory.start()
+    return pipeline.run()
 
 
 class Pipeline:

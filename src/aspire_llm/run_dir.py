@@ -23,17 +23,19 @@ class RunDirectory:
     """Names and writes the files of one run (DESIGN: a run directory).
 
     Args:
-        path: An existing run directory; see `create` and `open`.
+        path: The directory; see `plan` and `open`.
         config: Its configuration.
+        replace: Whether `start` removes what is there.
     """
 
-    def __init__(self, path: Path, config: RunConfig) -> None:
+    def __init__(self, path: Path, config: RunConfig, *, replace: bool = False) -> None:
         self.path = path
         self.config = config
+        self._replace = replace
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, *, fresh: bool = False) -> "RunDirectory":
-        """Make the directory of a run, or take up the one that is there.
+    def plan(cls, path: Path, config: RunConfig, *, fresh: bool = False) -> "RunDirectory":
+        """The directory of a new run, or the one that is there to be resumed; `start` makes it.
 
         Raises:
             RunDirectoryError: The path holds something else, or a run of another configuration (unless `fresh`).
@@ -43,16 +45,19 @@ class RunDirectory:
         is_run = (path / "config.yaml").is_file()
         if path.is_dir() and any(path.iterdir()) and not is_run:
             raise RunDirectoryError(f"{path} is not empty and holds no run; choose another --output")
-        if is_run and fresh:
-            shutil.rmtree(path)
-        elif is_run and (keys := differing_keys(cls.open(path).config, config)):
+        if is_run and not fresh and (keys := differing_keys(cls.open(path).config, config)):
             raise RunDirectoryError(
                 f"{path} holds a run with other settings ({', '.join(keys)}); choose another --output, or --fresh to "
                 "replace it"
             )
-        path.mkdir(parents=True, exist_ok=True)
-        write_text(path / "config.yaml", config.to_yaml())
-        return cls(path, config)
+        return cls(path, config, replace=is_run and fresh)
+
+    def start(self) -> None:
+        """Make the directory with its `config.yaml`; a run that is to be replaced is removed."""
+        if self._replace:
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.yaml", self.config.to_yaml())
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":

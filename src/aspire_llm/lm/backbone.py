@@ -6,16 +6,14 @@ or for several answers that share one prefix.
 """
 
 import inspect
-import logging
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
-
-logger = logging.getLogger(__name__)
 
 _REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "position_ids", "past_key_values", "logits_to_keep")
 
@@ -101,6 +99,7 @@ def load_backbone(model: str | Path, *, device: str = "auto", dtype: str = "floa
             raise ModelError(f"{folder}: no config.json; a model folder as saved by save_pretrained is needed")
         if not any(folder.glob("*.safetensors")):
             raise ModelError(f"{folder}: no *.safetensors weights (pickle files are not loaded); convert them first")
+    transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
         loaded = AutoModelForCausalLM.from_pretrained(

@@ -1,0 +1,178 @@
+"""The whole pipeline on a tiny random model: what it leaves behind, what it must not change, how it resumes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_model
+from transformers import PreTrainedTokenizerFast
+
+from aspire_llm import SelectivePredictor, run
+from aspire_llm.config import RunConfig, parse_config
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import TASK, load_adapter
+from aspire_llm.lm.batching import by_length
+from aspire_llm.pipeline import Pipeline
+from aspire_llm.predictor import likeliest_answers
+from aspire_llm.records import Question, Split
+from aspire_llm.run_dir import RunDirectory
+
+CITIES = ["Paris", "Rome", "Oslo", "Lima"]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    model = tiny_model("llama", len(tokenizer))
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "questions.jsonl"
+    rows = [
+        {"id": f"q{i}", "question": f"Where was piano {i} built?", "answers": [CITIES[i % 4]], "group": f"g{i // 2}"}
+        for i in range(120)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=["soft_prompt", "lora"])
+def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) -> RunConfig:
+    training = {"adapter": request.param, "num_soft_tokens": 4, "lora_rank": 2, "learning_rate": 0.03, "epochs": 2}
+    return parse_config(
+        {
+            "model": str(model_folder),
+            "data": {"path": str(data_file), "splits": {"train": 40, "validation": 10, "calibration": 30, "test": 30}},
+            "stage1": training | {"epochs": 3},
+            "stage2": {"num_beams": 3, "max_new_tokens": 6, "batch_size": 4},
+            "stage3": training,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    run(config, folder)
+    return folder
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+RESULTS = [
+    "samples.jsonl",
+    "calibration_predictions.jsonl",
+    "predictions.jsonl",
+    "predictions_untuned.jsonl",
+    "metrics.json",
+]
+
+
+def test_a_run_leaves_what_the_design_says(finished: Path, config: RunConfig) -> None:
+    files = {path.name for path in finished.iterdir()}
+    assert files == {
+        *RESULTS,
+        *("config.yaml", "calibration.json", "report.html", "log.jsonl", "provenance.json"),
+        *("task_adapter", "self_eval_adapter"),
+    }
+    samples = lines(finished / "samples.jsonl")
+    assert len(samples) == 50
+    for sample in samples:
+        assert len(sample["answers"]) == 3
+        totals = [answer["log_likelihood"] * answer["num_tokens"] for answer in sample["answers"]]
+        assert totals == sorted(totals, reverse=True)
+    predictions = lines(finished / "predictions.jsonl")
+    assert len(predictions) == 30
+    alpha = config.score.alpha
+    for line in predictions:
+        expected = (1 - alpha) * line["log_likelihood"] + alpha * line["log_self_eval"]
+        assert line["selection_score"] == pytest.approx(expected)
+        assert line["correct"] == (line["rouge_l"] > 0.7)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["n"] == 30
+    assert metrics["accuracy"] == sum(line["correct"] for line in predictions) / 30
+    assert {"aspire", "perplexity", "self_evaluation", "sequence_log_probability", "perplexity_untuned"} == set(
+        metrics["methods"]
+    )
+
+
+def test_the_frozen_weights_are_bit_identical_after_training(config: RunConfig, tmp_path: Path) -> None:
+    directory = RunDirectory.plan(tmp_path / "run", config)
+    directory.start()
+    pipeline = Pipeline(directory)
+    before = {name: tensor.clone() for name, tensor in pipeline.backbone.model.state_dict().items()}
+    pipeline.run()
+    after = pipeline.backbone.model.state_dict()
+    for name, tensor in before.items():
+        same = [key for key in after if key.replace(".base_layer", "") == name]
+        assert len(same) == 1
+        assert torch.equal(after[same[0]], tensor), name
+
+
+def test_stage_3_changes_no_prediction(finished: Path, config: RunConfig) -> None:
+    """Answers and likelihoods of θ + θp alone are those that the finished run predicts, to the last bit."""
+    pipeline = Pipeline(RunDirectory.open(finished))
+    model = AdaptedModel(pipeline.backbone, load_adapter(pipeline.backbone, TASK, finished / "task_adapter"))
+    test = pipeline.questions[Split.TEST]
+    size = 4 * config.stage2.batch_size
+    before = [
+        answer
+        for start in range(0, len(test), size)
+        for answer in by_length(
+            test[start : start + size],
+            pipeline.encoder,
+            config.stage2.batch_size,
+            lambda batch: likeliest_answers(model, pipeline.encoder, batch, config),
+        )
+    ]
+    after = lines(finished / "predictions.jsonl")
+    assert [(a.text, a.log_likelihood) for a in before] == [(line["answer"], line["log_likelihood"]) for line in after]
+
+
+@pytest.mark.parametrize("reached", ["stage 1", "stage 2", "stage 3", "prediction"])
+def test_a_killed_run_ends_like_an_uninterrupted_one(
+    finished: Path, config: RunConfig, tmp_path: Path, reached: str
+) -> None:
+    killed = tmp_path / "killed"
+    shutil.copytree(finished, killed)
+    missing = {
+        "stage 1": ["task_adapter", "self_eval_adapter", *RESULTS],
+        "stage 2": ["self_eval_adapter", *RESULTS[1:]],
+        "stage 3": ["self_eval_adapter", *RESULTS[1:]],
+        "prediction": ["metrics.json", "calibration.json"],
+    }[reached]
+    for name in missing:
+        path = killed / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if reached in ("stage 2", "prediction"):  # a file that was being written: some lines, and half of one
+        partial = killed / ("samples.jsonl" if reached == "stage 2" else "predictions.jsonl")
+        content = partial.read_text(encoding="utf-8").splitlines(keepends=True)
+        partial.write_text("".join(content[:19]) + content[19][:25], encoding="utf-8")
+    run(config, killed)
+    for name in RESULTS:
+        assert (killed / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_the_predictor_gives_what_the_run_predicted(finished: Path, config: RunConfig) -> None:
+    stored = {line["id"]: line for line in lines(finished / "predictions.jsonl")}
+    predictor = SelectivePredictor.load(finished)
+    by_hand = predictor.predict(
+        [stored["q7"]["question"]] if "q7" in stored else [next(iter(stored.values()))["question"]]
+    )
+    asked = stored.get("q7") or next(iter(stored.values()))
+    assert by_hand[0].scored.answer.text == asked["answer"]
+    assert by_hand[0].scored.selection_score == pytest.approx(asked["selection_score"], abs=1e-4)
+    assert by_hand[0].correct is None
+    known = predictor.predict([Question("x", asked["question"], ("no such answer",))])[0]
+    assert known.correct is False
+    assert known.abstained == (known.confidence is not None and known.confidence < config.score.abstain_below)
+    assert known.answer == (None if known.abstained else known.scored.answer.text)
