@@ -56,3 +56,10 @@ def test_few_wrong_answers_are_shared_without_overlap(tmp_path: Path) -> None:
 def test_only_right_answers(tmp_path: Path) -> None:
     lines = [{**line, "correct": True} for line in make_lines(40)]
     assert [group.rows for group in choose_examples(rows_of(tmp_path, lines))] == [(), ()]
+
+
+def test_withheld_answers_come_first_whatever_made_the_system_withhold_them(tmp_path: Path) -> None:
+    lines = [{**line, "abstained": i % 4 == 0} for i, line in enumerate(make_lines(200))]
+    _, caught = choose_examples(rows_of(tmp_path, lines))
+    withheld = sorted(line["selection_score"] for line in lines if line["abstained"] and not line["correct"])
+    assert [row.selection_score for row in caught.rows] == withheld[:10]
