@@ -66,7 +66,7 @@ def _scores(name: str, lines: Sequence[Line], score: Callable[[Line], float]) ->
         name,
         scores=tuple(score(line) for line in lines),
         correct=tuple(bool(line["correct"]) for line in lines),
-        groups=tuple(line["group"] for line in lines),
+        groups=tuple(line["group"] or line["id"] for line in lines),
     )
 
 

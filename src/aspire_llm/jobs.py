@@ -19,7 +19,6 @@ from aspire_llm.records import Prediction, Question
 from aspire_llm.report import write_report
 from aspire_llm.run_dir import RunDirectory, append_lines
 
-
 EMBEDDED_CONFIG = MODEL_DIR.with_name("config.yaml")
 
 
@@ -67,9 +66,10 @@ def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
         raise ConfigError(f"--output is the input {source}; give another file")
     part = output.with_name(f"{output.name}.part")
     answer_questions(SelectivePredictor.load(run), config, questions, part)
-    lines = [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+    with part.open(encoding="utf-8") as file:
+        answered = [not json.loads(line)["abstained"] for line in file]
     os.replace(part, output)
-    return sum(not line["abstained"] for line in lines), len(lines)
+    return sum(answered), len(answered)
 
 
 def ask(run: Path, question: str, context: str | None = None) -> Prediction:

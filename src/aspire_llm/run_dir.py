@@ -95,7 +95,8 @@ class RunDirectory:
         """The objects of a JSONL file; RunDirectoryError where it is missing or a line is broken."""
         path = self.path / name
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            with path.open(encoding="utf-8") as file:  # not splitlines(): answers may hold other line separators
+                return [json.loads(line) for line in file]
         except (OSError, ValueError) as error:
             raise RunDirectoryError(f"{path}: missing or broken; run aspire-llm run again") from error
 
