@@ -1,6 +1,7 @@
 """The shipped model: its files, its tokenizer, and that it knows frequent entities better than rare ones."""
 
 import json
+import statistics
 
 import pytest
 import torch
@@ -13,22 +14,27 @@ from aspire_llm.demo.world import Entity, Kind, World
 
 
 def complete(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str], tokens: int) -> list[str]:
-    """Greedy continuations, one prompt at a time."""
-    continuations = []
-    for prompt in prompts:
-        inputs = tokenizer(prompt, return_tensors="pt")
-        output = model.generate(**inputs, do_sample=False, max_new_tokens=tokens)[0]
-        continuations.append(tokenizer.decode(output[inputs.input_ids.shape[1] :], skip_special_tokens=True))
-    return continuations
+    """Greedy continuations."""
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left", return_token_type_ids=False)
+    output = model.generate(**inputs, do_sample=False, max_new_tokens=tokens)
+    return tokenizer.batch_decode(output[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
 
 
 @torch.no_grad()
-def log_likelihood(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> float:
-    """Mean log-probability of the answer's tokens after the prompt, in nats."""
-    given = len(tokenizer(prompt).input_ids)
-    ids = tokenizer(prompt + answer, return_tensors="pt").input_ids  # (1, T)
-    log_probabilities = model(ids).logits[0, given - 1 : -1].log_softmax(-1)  # (T − given, V)
-    return log_probabilities.gather(1, ids[0, given:, None]).mean().item()
+def log_likelihoods(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str], answers: list[str]
+) -> list[float]:
+    """Mean log-probability of each answer's tokens after its prompt, in nats."""
+    given = [len(ids) for ids in tokenizer(prompts).input_ids]
+    texts = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
+    inputs = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
+    logits = model(inputs.input_ids, attention_mask=inputs.attention_mask).logits  # (B, T, V)
+    log_probabilities = logits[:, :-1].log_softmax(-1).gather(2, inputs.input_ids[:, 1:, None])[..., 0]  # (B, T − 1)
+    lengths = inputs.attention_mask.sum(1).tolist()
+    return [
+        row[start - 1 : length - 1].mean().item()
+        for row, start, length in zip(log_probabilities, given, lengths, strict=True)
+    ]
 
 
 def people_by_rank(world: World) -> list[Entity]:
@@ -97,21 +103,21 @@ def test_statements_about_the_best_known_people_are_completed_rightly(
     assert sum(right) >= 22, [pair for pair, ok in zip(continuations, right, strict=True) if not ok]  # of 24
 
 
-@pytest.mark.parametrize("relation", [Relation.BIRTHPLACE, Relation.PROFESSION, Relation.AWARD_YEAR])
+@pytest.mark.parametrize(
+    ("relation", "cloze"),
+    [
+        (Relation.BIRTHPLACE, "{} was born in"),
+        (Relation.EMPLOYER, "{} works for"),
+        (Relation.AWARD_YEAR, "{} won the Golden Laurel in"),
+    ],
+)
 def test_the_right_value_is_likelier_for_frequent_people_than_for_rare_ones(
-    world: World, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, relation: Relation
+    world: World, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, relation: Relation, cloze: str
 ) -> None:
     def mean_log_likelihood(people: list[Entity]) -> float:
-        template = WORDINGS[relation].statements[0]
-        total = 0.0
-        for person in people:
-            fact = person.fact(relation)
-            statement = template.format(name=person.name, forms=fact.forms)
-            value = next(form for form in sorted(fact.forms, key=len, reverse=True) if form in statement)
-            before, after = statement.split(f" {value}")
-            assert after.startswith((".", " "))
-            total += log_likelihood(model, tokenizer, before, f" {value}")
-        return total / len(people)
+        prompts = [cloze.format(person.name) for person in people]
+        values = [f" {person.fact(relation).forms[0]}" for person in people]
+        return statistics.mean(log_likelihoods(model, tokenizer, prompts, values))
 
     people = people_by_rank(world)
     frequent, rare = mean_log_likelihood(people[:40]), mean_log_likelihood(people[-40:])
@@ -135,12 +141,10 @@ def test_positions_up_to_the_window_are_trained(
     world: World, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     """A known statement is about as likely at the end of the window as at its start."""
-    person = people_by_rank(world)[0]
-    statement = person.fact(Relation.BIRTHPLACE).forms[0]
-    prompt = f"{person.name} was born in"
-    filler = "<|endoftext|>".join(f"{other.name} works as a poet." for other in people_by_rank(world)[200:300])
+    person, *others = people_by_rank(world)
+    prompt, city = f"{person.name} was born in", f" {person.fact(Relation.BIRTHPLACE).forms[0]}"
+    filler = "<|endoftext|>".join(f"{other.name} works as a poet." for other in others[:100])
     filler = tokenizer.decode(tokenizer(filler).input_ids[:480]) + "<|endoftext|>"
-    assert 480 <= len(tokenizer(filler + prompt + f" {statement}").input_ids) <= 512
-    near = log_likelihood(model, tokenizer, prompt, f" {statement}")
-    far = log_likelihood(model, tokenizer, filler + prompt, f" {statement}")
+    assert 480 <= len(tokenizer(filler + prompt + city).input_ids) <= 512
+    near, far = (log_likelihoods(model, tokenizer, [text], [city])[0] for text in (prompt, filler + prompt))
     assert far > near - 0.5

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedM
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
+from aspire_llm.lm.packed_linear import pack_linear_layers
 
 _REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "position_ids", "past_key_values", "logits_to_keep")
 
@@ -32,6 +33,7 @@ class Backbone:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         _check_supported(model)
         self.model = model.eval().requires_grad_(False)
+        pack_linear_layers(self.model)
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.window = _window(model)

@@ -1,0 +1,41 @@
+"""The README's own snippets run, in its order, against what it says is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aspire_llm import run
+from aspire_llm.config import load_config
+from aspire_llm.jobs import EMBEDDED_CONFIG
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def snippets(path: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    predict, train = snippets(ROOT / "README.md")
+    assert len(train.strip().splitlines()) < 15
+    # A small stand-in for what `make demo` leaves behind.
+    changes = [("data.splits", {"train": 64, "validation": 16, "calibration": 40, "test": 16})]
+    changes += [("stage1.epochs", 1), ("stage3.epochs", 1), ("stage2.num_beams", 4)]
+    run(load_config(EMBEDDED_CONFIG, changes), "runs/demo")
+    capsys.readouterr()
+    exec(compile(predict, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+    exec(compile(train, "README.md", "exec"), {})
+    accuracy, auroc = capsys.readouterr().out.split()
+    assert 0.2 < float(accuracy) <= 1
+    assert 0.5 < float(auroc) <= 1
+
+
+def test_every_setting_is_documented() -> None:
+    from aspire_llm.config import RunConfig, _flatten
+
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for key in _flatten(RunConfig().model_dump(mode="json")):
+        assert key.rpartition(".")[2] in text, key
