@@ -34,8 +34,8 @@ class _FrozenProduct(torch.autograd.Function):
 class _Packed(nn.Module):
     """What a packed `Linear` and a packed `Conv1D` share; the packed copies are made when they are first needed."""
 
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    weight: Any
+    bias: Any
     _forward_weight: Tensor | None = None
     _backward_weight: Tensor | None = None
 
@@ -55,7 +55,7 @@ class _Packed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            product: Tensor = _FrozenProduct.apply(x, self)
+            product: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
             return product
         return _product(x, self.forward_weight(), self.bias)
 
@@ -64,14 +64,16 @@ class PackedLinear(_Packed, nn.Linear):
     """A frozen `nn.Linear`."""
 
     def matrix(self) -> Tensor:
-        return self.weight.detach()
+        matrix: Tensor = self.weight.detach()
+        return matrix
 
 
 class PackedConv1D(_Packed, Conv1D):
     """A frozen `Conv1D` (GPT-2's linear layer, whose weight is `[in, out]`)."""
 
     def matrix(self) -> Tensor:
-        return self.weight.detach().T
+        matrix: Tensor = self.weight.detach().T
+        return matrix
 
 
 _PACKED_TYPES: dict[type[nn.Module], type[_Packed]] = {nn.Linear: PackedLinear, Conv1D: PackedConv1D}
@@ -84,11 +86,13 @@ def pack_linear_layers(model: PreTrainedModel) -> bool:
         Whether it was done: not on other devices and types, nor where memory is short.
     """
     layers = [module for module in model.modules() if type(module) in _PACKED_TYPES]
-    if not layers or any(p.device.type != "cpu" or p.dtype != torch.float32 for p in model.parameters()):
+    if not layers or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
     # Forward and, for training, backward copies.
     needed = 2 * sum(layer.weight.numel() * layer.weight.element_size() for layer in layers)
-    if not torch.backends.mkldnn.is_available() or needed > _MEMORY_SHARE * psutil.virtual_memory().available:
+    if needed > _MEMORY_SHARE * psutil.virtual_memory().available:
         return False
     for layer in layers:
         layer.__class__ = _PACKED_TYPES[type(layer)]  # parameters, hooks and references to the layer stay

@@ -1,0 +1,62 @@
+"""Packed layers compute what the layers they replace compute, forward and backward, and keep their parameters."""
+
+import pytest
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(17, 33), (2, 5, 33), (1, 1, 33), (0, 33)])
+def test_linear_and_its_gradient(shape: tuple[int, ...], bias: bool) -> None:
+    torch.manual_seed(0)
+    plain = nn.Linear(33, 20, bias=bias).requires_grad_(False)
+    packed = nn.Linear(33, 20, bias=bias).requires_grad_(False)
+    packed.load_state_dict(plain.state_dict())
+    packed.__class__ = PackedLinear
+    x, y = (torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2))
+    torch.testing.assert_close(packed(x), plain(y), atol=1e-5, rtol=1e-5)
+    weights = torch.randn(*shape[:-1], 20)
+    (packed(x) * weights).sum().backward()
+    (plain(y) * weights).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(packed(x), plain(y), atol=1e-5, rtol=1e-5)
+
+
+def test_conv1d_and_its_gradient() -> None:
+    torch.manual_seed(0)
+    plain = Conv1D(20, 33).requires_grad_(False)
+    nn.init.normal_(plain.bias)
+    packed = Conv1D(20, 33).requires_grad_(False)
+    packed.load_state_dict(plain.state_dict())
+    packed.__class__ = PackedConv1D
+    x = torch.randn(3, 4, 33)
+    xs = [x.clone().requires_grad_() for _ in range(2)]
+    results = [layer(value) for layer, value in zip((packed, plain), xs, strict=True)]
+    torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
+    for result in results:
+        (result**2).sum().backward()
+    torch.testing.assert_close(xs[0].grad, xs[1].grad, atol=1e-4, rtol=1e-4)
+
+
+def test_a_backbone_s_layers_are_packed_and_its_parameters_stay(backbone: Backbone) -> None:
+    packed = [m for m in backbone.model.modules() if isinstance(m, PackedLinear | PackedConv1D)]
+    assert len(packed) > 8
+    assert not any(type(module) in (nn.Linear, Conv1D) for module in backbone.model.modules())
+    tied = backbone.model.get_output_embeddings().weight is backbone.model.get_input_embeddings().weight
+    assert tied == backbone.model.config.tie_word_embeddings
+
+
+def test_other_types_are_left_alone() -> None:
+    class Own(nn.Linear):
+        pass
+
+    model = nn.Sequential(Own(4, 4), nn.Linear(4, 4)).to(torch.bfloat16)
+    assert not pack_linear_layers(model)
+    model = nn.Sequential(Own(4, 4), nn.Linear(4, 4))
+    assert pack_linear_layers(model)
+    assert [type(module) for module in model] == [Own, PackedLinear]
