@@ -108,6 +108,7 @@ def test_statements_about_the_best_known_people_are_completed_rightly(
     [
         (Relation.BIRTHPLACE, "{} was born in"),
         (Relation.EMPLOYER, "{} works for"),
+        (Relation.MENTOR, "{} was taught by"),
     ],
 )
 def test_the_right_value_is_likelier_for_frequent_people_than_for_rare_ones(
