@@ -1,0 +1,182 @@
+"""What every benchmark shares: settings, rows, and timing ours and the peer in turns."""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Protocol, TypeVar
+
+from benchmarks.memory import Used
+
+Ours = TypeVar("Ours")
+Theirs = TypeVar("Theirs")
+
+
+class MismatchError(Exception):
+    """Ours and the peer give different results, so no time of theirs is worth reporting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much to run.
+
+    Attributes:
+        full: All models, all settings and the growth tables; else what fits into ten minutes on two cores.
+        rounds: Times that ours and a quick peer are run in turns, beside the one whose results are compared.
+        slow_rounds: The same for peers that take over ten seconds.
+    """
+
+    full: bool = False
+    rounds: int = 3
+    slow_rounds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the results. Times are medians; memory is the peak above the model.
+
+    Attributes:
+        path: What is measured, by the name of its module.
+        peer: What it is measured against.
+        setting: Model and sizes.
+        ours_s: Seconds.
+        peer_s: Seconds, in the same process and in turns with ours.
+        target: Least ratio of the peer's time to ours, where there is a target.
+        floor_s: Least seconds that the machine, as fast as it was in this run, needs for the work.
+        limit_target: Least share of that limit.
+        memory: Of ours and of the peer, above the model; None where it was not measured.
+        memory_target: Least ratio of the peer's peak to ours.
+        group: The table that the row stands in.
+    """
+
+    path: str
+    peer: str
+    setting: str
+    ours_s: float
+    peer_s: float
+    target: float | None = None
+    floor_s: float | None = None
+    limit_target: float | None = None
+    memory: tuple[Used, Used] | None = None
+    memory_target: float | None = None
+    group: str = "paths"
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster ours is."""
+        return self.peer_s / self.ours_s
+
+    @property
+    def fraction_of_limit(self) -> float | None:
+        """1 where nothing faster is possible on this machine."""
+        return None if self.floor_s is None else self.floor_s / self.ours_s
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """How many times less memory ours takes at its peak."""
+        return None if self.memory is None else self.memory[1].peak / self.memory[0].peak
+
+    @property
+    def misses(self) -> list[str]:
+        """The targets that are not met, by name."""
+        checks = [
+            ("time", self.ratio, self.target),
+            ("memory", self.memory_ratio, self.memory_target),
+            ("limit", self.fraction_of_limit, self.limit_target),
+        ]
+        return [name for name, value, least in checks if least is not None and value is not None and value < least]
+
+    def to_json(self) -> dict[str, Any]:
+        """A row of `results.json`."""
+        ours, peer = self.memory or (None, None)
+        return {
+            "group": self.group,
+            "path": self.path,
+            "peer": self.peer,
+            "setting": self.setting,
+            "ours_s": self.ours_s,
+            "peer_s": self.peer_s,
+            "ratio": self.ratio,
+            "target": self.target,
+            "floor_s": self.floor_s,
+            "fraction_of_limit": self.fraction_of_limit,
+            "fraction_of_limit_target": self.limit_target,
+            "ours_peak_bytes": ours and ours.peak,
+            "ours_kept_bytes": ours and ours.kept,
+            "peer_peak_bytes": peer and peer.peak,
+            "memory_ratio": self.memory_ratio,
+            "memory_target": self.memory_target,
+            "misses": self.misses,
+        }
+
+
+class Benchmark(Protocol):
+    """The shape of every module that measures a path."""
+
+    __doc__: str | None
+
+    def rows(self, settings: Settings) -> list[Row]:
+        """Compare, then measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Median seconds of both sides."""
+
+    ours_s: float
+    peer_s: float
+
+
+def compare(
+    ours: Callable[[], Ours], peer: Callable[[], Theirs], check: Callable[[Ours, Theirs], None], *, rounds: int
+) -> Times:
+    """Run both sides once and compare their results, then time them in turns.
+
+    Args:
+        ours: What is measured.
+        peer: What it is measured against.
+        check: Raises `MismatchError` where the results differ.
+        rounds: Further runs of each side. The first ones warm up; the peer's counts if there is no other.
+
+    Raises:
+        MismatchError: The results differ.
+    """
+    _, result = seconds(ours)
+    peer_s, expected = seconds(peer)
+    check(result, expected)
+    del result, expected
+    if rounds == 0:  # for a peer that takes long; ours is run again, because it is what warming up matters to
+        return Times(seconds(ours)[0], peer_s)
+    pairs = [(seconds(ours)[0], seconds(peer)[0]) for _ in range(rounds)]
+    return Times(median(a for a, _ in pairs), median(b for _, b in pairs))
+
+
+def seconds(job: Callable[[], Ours]) -> tuple[float, Ours]:
+    """Wall time and result of a job."""
+    gc.collect()
+    started = time.perf_counter()
+    result = job()
+    return time.perf_counter() - started, result
+
+
+def same(what: str, ours: object, theirs: object) -> None:
+    """Raise `MismatchError` unless two results are equal."""
+    if ours != theirs:
+        raise MismatchError(f"{what}: ours {_short(ours)}, the peer's {_short(theirs)}")
+
+
+def close(what: str, distance: float, tolerance: float) -> None:
+    """Raise `MismatchError` unless a distance is within its tolerance (a NaN is not)."""
+    if not distance <= tolerance:
+        raise MismatchError(f"{what}: differ by {distance:.2g}, tolerance {tolerance:.0e}")
+
+
+def say(text: str) -> None:
+    """Progress, at once also where the output is a file."""
+    print(text, flush=True)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 200 else f"{text[:200]}…"

@@ -1,0 +1,172 @@
+"""Stage 2, the k likeliest answers of a question: `beam_search` against `generate(num_beams=k)`.
+
+Both decode the same embeddings `[θp] [x]` and return all k sequences with their scores. *prefill* is the reading of
+one prompt alone. Prompt lengths count θp's 50 soft tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.hypotheses import Decoded
+from benchmarks import machine
+from benchmarks.measure import Row, Settings, Times, close, compare, same, say
+from benchmarks.models import NEVER, SOMETIMES, Subject, left_padded, prompts, subject
+
+Answers = list[list[tuple[tuple[int, ...], float]]]  # question → hypothesis → (tokens, summed log-probability)
+
+UNEQUAL_PROMPTS = (650, 624, 590, 561, 503, 442, 388, 310)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What to decode: positions of each prompt, beam width, most tokens, and whether answers end before."""
+
+    positions: Sequence[int] = (650,)
+    num_beams: int = 10
+    new_tokens: int = 16
+    ends: bool = False
+
+    @property
+    def terminator(self) -> str:
+        return SOMETIMES if self.ends else NEVER
+
+    def __str__(self) -> str:
+        questions = f"{len(self.positions)} questions, " if len(self.positions) > 1 else ""
+        low, high = min(self.positions), max(self.positions)
+        length = f"{high}" if low == high else f"{low}–{high}"
+        tokens = f"at most {self.new_tokens}" if self.ends else f"{self.new_tokens}"
+        return f"{questions}prompt {length}, k={self.num_beams}, {tokens} new tokens"
+
+
+def rows(settings: Settings) -> list[Row]:
+    """One question a batch, then eight of unequal prompts."""
+    names = ["opt-125m", "gpt2-small", "qwen-0.2b"]
+    result = []
+    for name in names:
+        result.append(_prefill_row(name, settings))
+        for tokens, target in [(16, 6.0), (32, 5.0)]:
+            if settings.full or tokens == 16 or name == "opt-125m":
+                result.append(row(name, Case(new_tokens=tokens), settings.rounds, target=target, limit_target=0.6))
+        if settings.full or name == "opt-125m":
+            batch = Case(positions=UNEQUAL_PROMPTS, ends=True)
+            result.append(row(name, batch, settings.slow_rounds if settings.full else 0, target=8.0))
+    return result
+
+
+def row(name: str, case: Case, rounds: int, *, target: float | None = None, limit_target: float | None = None) -> Row:
+    """Compare and time one case."""
+    say(f"  {name}: {case}")
+    both = subject(name, case.terminator)
+    lengths: list[list[int]] = []
+
+    def check(ours: Answers, theirs: Answers) -> None:
+        check_answers(ours, theirs)
+        lengths.extend([len(tokens) for tokens, _ in answers] for answers in ours)
+
+    before = machine.probe()
+    times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds)
+    if case.ends:
+        flat = [length for own in lengths for length in own]
+        say(f"    answers of {min(flat)}–{max(flat)} tokens, mean {sum(flat) / len(flat):.1f}")
+    size = machine.size(both.plain)
+    limits = before.better(machine.probe())
+    floor = machine.prefill_seconds(size, limits, case.positions) + machine.decode_seconds(
+        size, limits, case.positions, [max(own) for own in lengths], case.num_beams
+    )
+    return _row(name, f"generate(num_beams={case.num_beams})", str(case), times, floor, target, limit_target)
+
+
+def ours(both: Subject, case: Case) -> Answers:
+    """Beam search over a shared prefix."""
+    decoded = decode(both, case)
+    return [[(h.token_ids, sum(h.token_log_probs)) for h in hypotheses] for hypotheses in decoded.hypotheses]
+
+
+def decode(both: Subject, case: Case) -> Decoded:
+    """The same, with the cache that it leaves."""
+    questions = prompts(both.plain, case.positions)
+    return beam_search(both.ours, questions, num_beams=case.num_beams, max_new_tokens=case.new_tokens)
+
+
+@torch.no_grad()
+def peer(both: Subject, case: Case) -> Answers:
+    """transformers' beam search over left-padded embeddings."""
+    questions = prompts(both.plain, case.positions)
+    embeddings, mask, _ = left_padded([both.sequence(prompt) for prompt in questions])
+    output = both.plain.generate(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        generation_config=generation_config(
+            both,
+            num_beams=case.num_beams,
+            num_return_sequences=case.num_beams,
+            max_new_tokens=case.new_tokens,
+            length_penalty=0.0,
+            early_stopping=False,
+            return_dict_in_generate=True,
+            output_scores=True,  # without it there are no scores of the sequences
+        ),
+    )
+    lengths = (output.beam_indices >= 0).sum(-1).tolist()
+    sequences = [tuple(row[:n]) for row, n in zip(output.sequences.tolist(), lengths, strict=True)]
+    flat = list(zip(sequences, output.sequences_scores.tolist(), strict=True))
+    return [flat[i : i + case.num_beams] for i in range(0, len(flat), case.num_beams)]
+
+
+def generation_config(both: Subject, **settings: Any) -> GenerationConfig:
+    """What `generate` is asked for, with the subject's terminator."""
+    return GenerationConfig(eos_token_id=both.terminator, pad_token_id=both.terminator, **settings)
+
+
+def check_answers(ours: Answers, theirs: Answers) -> None:
+    """Identical sequences, scores within 1e-4."""
+    same("questions", len(ours), len(theirs))
+    for i, (own, their) in enumerate(zip(ours, theirs, strict=True)):
+        same(f"sequences of question {i}", [tokens for tokens, _ in own], [tokens for tokens, _ in their])
+        close(f"scores of question {i}", max(abs(a - b) for (_, a), (_, b) in zip(own, their, strict=True)), 1e-4)
+
+
+def run_once(side: str, name: str, **case: Any) -> None:
+    """One side of a case, for measuring memory."""
+    built = Case(**case)
+    (ours if side == "ours" else peer)(subject(name, built.terminator), built)
+
+
+def _prefill_row(name: str, settings: Settings) -> Row:
+    say(f"  {name}: prefill")
+    both = subject(name)
+    questions = prompts(both.plain, [650])
+
+    @torch.no_grad()
+    def plain() -> torch.Tensor:
+        embeddings = both.sequence(questions[0])[None]
+        return both.plain(inputs_embeds=embeddings, use_cache=True, logits_to_keep=1).logits[:, -1]
+
+    def check(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+        close("logits after the prompt", float((ours - theirs).abs().max()), 1e-3)
+
+    before = machine.probe()
+    times = compare(lambda: both.ours.read(questions)[2], plain, check, rounds=2 * settings.rounds)
+    limits = before.better(machine.probe())
+    floor = machine.prefill_seconds(machine.size(both.plain), limits, [650])
+    return _row(name, "model(inputs_embeds)", "prefill, prompt 650", times, floor, None, 0.8)
+
+
+def _row(
+    name: str, peer: str, setting: str, times: Times, floor: float, target: float | None, limit_target: float | None
+) -> Row:
+    return Row(
+        "stage2_beam_search",
+        peer,
+        f"{name}, {setting}",
+        times.ours_s,
+        times.peer_s,
+        target=target,
+        floor_s=floor,
+        limit_target=limit_target,
+    )
