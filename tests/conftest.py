@@ -1,5 +1,6 @@
 """Tiny random models of the three position schemes (learned, learned with offset, rotary with grouped queries)."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,27 @@ def backbone(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast)
 def llama(tokenizer: PreTrainedTokenizerFast) -> Backbone:
     """A fresh tiny Llama, for what does not depend on the architecture."""
     return Backbone(tiny_model("llama", len(tokenizer)), tokenizer)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama as users have models: a folder."""
+    folder = tmp_path_factory.mktemp("model")
+    model = tiny_model("llama", len(tokenizer))
+    model.generation_config.pad_token_id = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 questions in 60 groups."""
+    path = tmp_path_factory.mktemp("data") / "questions.jsonl"
+    cities = ["Paris", "Rome", "Oslo", "Lima"]
+    rows = [
+        {"id": f"q{i}", "question": f"Where was piano {i} built?", "answers": [cities[i % 4]], "group": f"g{i // 2}"}
+        for i in range(120)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path

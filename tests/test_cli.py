@@ -16,14 +16,6 @@ GOOD_ROWS = [{"id": str(i), "question": f"Who built piano {i}?", "answer": "Ada"
 SMALL = ["--set", "data.splits={train: 2, validation: 2, calibration: 2, test: 2}"]
 
 
-@pytest.fixture(scope="module")
-def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model("llama", len(tokenizer)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 def write_rows(path: Path, rows: list[dict]) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
@@ -45,19 +37,21 @@ def test_missing_data_file(capsys, tmp_path: Path) -> None:
     fails_with(capsys, ["run", "--data", missing, "--output", str(tmp_path / "r")], "none.jsonl")
 
 
-def test_wrong_json(capsys, tmp_path: Path, model_folder: str) -> None:
+def test_wrong_json(capsys, tmp_path: Path, model_folder: Path) -> None:
     path = tmp_path / "broken.jsonl"
     path.write_text('{"question": "Who?", "answer": "Ada"}\n{"question": \n', encoding="utf-8")
     output = tmp_path / "r"
-    fails_with(capsys, ["run", "--model", model_folder, "--data", str(path), "--output", str(output)], "row 2", "JSON")
+    fails_with(
+        capsys, ["run", "--model", str(model_folder), "--data", str(path), "--output", str(output)], "row 2", "JSON"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "expected"), [({"answer": ""}, "answer"), ({"id": "0"}, "'0'"), ({"question": " "}, "question")]
 )
-def test_bad_rows(capsys, tmp_path: Path, model_folder: str, change: dict, expected: str) -> None:
+def test_bad_rows(capsys, tmp_path: Path, model_folder: Path, change: dict, expected: str) -> None:
     data = write_rows(tmp_path / "d.jsonl", [*GOOD_ROWS, {"id": "9", "question": "Who?", "answer": "Ada"} | change])
-    arguments = ["run", "--model", model_folder, "--data", data, "--output", str(tmp_path / "r")]
+    arguments = ["run", "--model", str(model_folder), "--data", data, "--output", str(tmp_path / "r")]
     fails_with(capsys, arguments, "d.jsonl", "row 9", expected)
 
 
@@ -72,20 +66,20 @@ def test_check_prints_every_problem(capsys, tmp_path: Path) -> None:
     assert "8 questions" in capsys.readouterr().out
 
 
-def test_a_prompt_longer_than_the_window(capsys, tmp_path: Path, model_folder: str) -> None:
+def test_a_prompt_longer_than_the_window(capsys, tmp_path: Path, model_folder: Path) -> None:
     rows = [*GOOD_ROWS[:7], {"id": "long", "question": "Who? " * 200, "answer": "Ada"}]
-    arguments = ["run", "--model", model_folder, "--data", write_rows(tmp_path / "d.jsonl", rows)]
+    arguments = ["run", "--model", str(model_folder), "--data", write_rows(tmp_path / "d.jsonl", rows)]
     fails_with(capsys, [*arguments, *SMALL, "--output", str(tmp_path / "r")], "'long'", "window of 256")
 
 
-def test_verdict_words_that_share_their_first_token(capsys, tmp_path: Path, model_folder: str) -> None:
-    arguments = ["run", "--model", model_folder, "--data", write_rows(tmp_path / "d.jsonl", GOOD_ROWS), *SMALL]
+def test_verdict_words_that_share_their_first_token(capsys, tmp_path: Path, model_folder: Path) -> None:
+    arguments = ["run", "--model", str(model_folder), "--data", write_rows(tmp_path / "d.jsonl", GOOD_ROWS), *SMALL]
     words = ["--set", "stage3.verdict_words=[xylem, xenon]", "--output", str(tmp_path / "r")]
     fails_with(capsys, [*arguments, *words], "'xylem' and 'xenon' share their first token", "stage3.verdict_words")
 
 
-def test_a_split_that_is_too_small(capsys, tmp_path: Path, model_folder: str) -> None:
-    arguments = ["run", "--model", model_folder, "--data", write_rows(tmp_path / "d.jsonl", GOOD_ROWS)]
+def test_a_split_that_is_too_small(capsys, tmp_path: Path, model_folder: Path) -> None:
+    arguments = ["run", "--model", str(model_folder), "--data", write_rows(tmp_path / "d.jsonl", GOOD_ROWS)]
     fails_with(capsys, [*arguments, "--set", "data.splits.train=9", "--output", str(tmp_path / "r")], "there are 8")
 
 
@@ -135,9 +129,9 @@ def test_bad_usage(capsys) -> None:
     fails_with(capsys, ["run", "--set", "stage1.epochs"], "key.path=value")
 
 
-def test_nothing_is_written_where_the_input_is_bad(capsys, tmp_path: Path, model_folder: str) -> None:
+def test_nothing_is_written_where_the_input_is_bad(capsys, tmp_path: Path, model_folder: Path) -> None:
     data = write_rows(tmp_path / "d.jsonl", [{"question": "Who?", "answer": ""}])
-    main(["run", "--model", model_folder, "--data", data, "--output", str(tmp_path / "r")])
+    main(["run", "--model", str(model_folder), "--data", data, "--output", str(tmp_path / "r")])
     capsys.readouterr()
     assert not (tmp_path / "r").exists()
 

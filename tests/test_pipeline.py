@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_model
-from transformers import PreTrainedTokenizerFast
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.config import RunConfig, parse_config
@@ -18,29 +16,6 @@ from aspire_llm.pipeline import Pipeline
 from aspire_llm.predictor import likeliest_answers
 from aspire_llm.records import Question, Split
 from aspire_llm.run_dir import RunDirectory
-
-CITIES = ["Paris", "Rome", "Oslo", "Lima"]
-
-
-@pytest.fixture(scope="module")
-def model_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    model = tiny_model("llama", len(tokenizer))
-    model.generation_config.pad_token_id = 0
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "questions.jsonl"
-    rows = [
-        {"id": f"q{i}", "question": f"Where was piano {i} built?", "answers": [CITIES[i % 4]], "group": f"g{i // 2}"}
-        for i in range(120)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module", params=["soft_prompt", "lora"])
@@ -163,16 +138,13 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
 
 
 def test_the_predictor_gives_what_the_run_predicted(finished: Path, config: RunConfig) -> None:
-    stored = {line["id"]: line for line in lines(finished / "predictions.jsonl")}
+    stored = lines(finished / "predictions.jsonl")[0]
     predictor = SelectivePredictor.load(finished)
-    by_hand = predictor.predict(
-        [stored["q7"]["question"]] if "q7" in stored else [next(iter(stored.values()))["question"]]
-    )
-    asked = stored.get("q7") or next(iter(stored.values()))
-    assert by_hand[0].scored.answer.text == asked["answer"]
-    assert by_hand[0].scored.selection_score == pytest.approx(asked["selection_score"], abs=1e-4)
-    assert by_hand[0].correct is None
-    known = predictor.predict([Question("x", asked["question"], ("no such answer",))])[0]
+    asked = predictor.predict([stored["question"]])[0]
+    assert asked.scored.answer.text == stored["answer"]
+    assert asked.scored.selection_score == pytest.approx(stored["selection_score"], abs=1e-4)
+    assert asked.correct is None
+    known = predictor.predict([Question("x", stored["question"], ("no such answer",))])[0]
     assert known.correct is False
     assert known.abstained == (known.confidence is not None and known.confidence < config.score.abstain_below)
     assert known.answer == (None if known.abstained else known.scored.answer.text)

@@ -44,7 +44,7 @@ class DataConfig(_Section):
     Attributes:
         path: A local file or folder; exclusive with `name`.
         name: ``demo``, a data set that loads by name (``squad``, …) or ``hf:OWNER/NAME``.
-        limit: Read at most this many questions.
+        limit: Use this many questions, drawn at random, where there are more.
         splits: Size of each split.
     """
 

@@ -5,6 +5,7 @@ Each step takes its output from the run directory if it is there, and computes i
 
 import hashlib
 import platform
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -232,10 +233,10 @@ def load_splits(config: RunConfig) -> dict[Split, tuple[Question, ...]]:
     Raises:
         DataError: The data cannot be read, or a split asks for more questions than there are.
     """
-    if config.data.source == "demo":
-        questions = demo_questions()[: config.data.limit]
-    else:
-        questions = load_questions(config.data.source, limit=config.data.limit)
+    questions = demo_questions() if config.data.source == "demo" else load_questions(config.data.source)
+    if config.data.limit is not None and config.data.limit < len(questions):
+        # Drawn over the whole file: the first questions of a file are often about one article.
+        questions = random.Random(config.seed).sample(questions, config.data.limit)
     return split_questions(questions, config.data.splits.counts(len(questions)), seed=config.seed)
 
 
