@@ -21,10 +21,11 @@ def rows(settings: Settings) -> list[Row]:
     """One question a batch."""
     names = ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]
     lengths = (16, 32) if settings.full else (16,)
-    return [_row(name, tokens, settings.rounds) for name in names for tokens in lengths]
+    return [row(name, tokens, settings.rounds) for name in names for tokens in lengths]
 
 
-def _row(name: str, new_tokens: int, rounds: int) -> Row:
+def row(name: str, new_tokens: int, rounds: int) -> Row:
+    """Compare and time one case."""
     setting = f"{name}, prompt {PROMPT}, {SAMPLES} samples of {new_tokens} tokens"
     say(f"  {setting}")
     both = subject(name)

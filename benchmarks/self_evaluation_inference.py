@@ -19,10 +19,11 @@ _PATH = "self_evaluation_inference"
 def rows(settings: Settings) -> list[Row]:
     """Both comparisons on each model."""
     names = ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m", "qwen-0.2b"]
-    return [row for name in names for row in _rows(name, 2 * settings.rounds)]
+    return [row for name in names for row in rows_of(name, 2 * settings.rounds)]
 
 
-def _rows(name: str, rounds: int) -> list[Row]:
+def rows_of(name: str, rounds: int) -> list[Row]:
+    """Both comparisons on one model."""
     setting = f"{name}, prompt {PROMPT}, answer of {NEW_TOKENS} tokens"
     say(f"  {setting}")
     both = subject(name)

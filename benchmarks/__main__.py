@@ -1,0 +1,81 @@
+"""`python -m benchmarks [--full] [--only PATH,…] [--output benchmarks]`: measure, print and write the results."""
+
+import argparse
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from benchmarks import (
+    growth,
+    machine,
+    pipeline,
+    report,
+    sampling,
+    self_evaluation_inference,
+    stage1_task_tuning,
+    stage2_beam_search,
+    stage3_self_evaluation,
+)
+from benchmarks.measure import Benchmark, MismatchError, Row, Settings, say
+
+BENCHMARKS: dict[str, Benchmark] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        stage2_beam_search,
+        stage3_self_evaluation,
+        stage1_task_tuning,
+        self_evaluation_inference,
+        sampling,
+        pipeline,
+        growth,
+    )
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for; 1 where a result differs from its peer's."""
+    options = _parser().parse_args(arguments)
+    names = options.only.split(",") if options.only else list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        print(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.manual_seed(0)
+    limits = machine.probe()
+    say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
+    rows: list[Row] = []
+    refused: dict[str, str] = {}
+    for name in names:
+        say(f"{name} …")
+        started = time.perf_counter()
+        try:
+            rows += BENCHMARKS[name].rows(Settings(full=options.full))
+        except MismatchError as error:
+            refused[name] = str(error)
+            say(f"  REFUSED: {error}")
+        limits = limits.better(machine.probe())
+        say(f"  {time.perf_counter() - started:.0f} s")
+    for group, own in report.groups(rows).items():
+        say(f"\n{group}\n{report.table(own)}")
+    benchmarks = {name: BENCHMARKS[name] for name in names}
+    report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
+    say(f"\nwritten to {options.output / 'RESULTS.md'} and {options.output / 'results.json'}")
+    return 1 if refused else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours beside what a user would write.")
+    parser.add_argument("--full", action="store_true", help="all models, more rounds, and the growth tables (hours)")
+    parser.add_argument("--only", metavar="PATH,…", help=f"some of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks"), help="where the results go")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
