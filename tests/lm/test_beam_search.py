@@ -10,7 +10,9 @@ from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.likelihood import answer_log_probs
+from aspire_llm.lm.prefix_cache import PrefixCache
 from aspire_llm.lm.sampling import sample_answers
+from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.records import Question
 
 QUESTIONS = [
@@ -48,11 +50,15 @@ def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_
     ]
 
 
-def frequent_token(model: AdaptedModel, prompts) -> int:
-    """A token that beams choose often: as the terminator, it ends hypotheses at many lengths."""
+def tokens_of(model: AdaptedModel, prompts) -> list[int]:
+    """Tokens that beams choose, the most frequent first: as the terminator, they end hypotheses at many lengths."""
     decoded = beam_search(model, prompts, num_beams=4, max_new_tokens=6)
     tokens = [t for hypotheses in decoded.hypotheses for h in hypotheses for t in h.token_ids[2:]]
-    return max(set(tokens), key=tokens.count)
+    return sorted(set(tokens), key=lambda token: (-tokens.count(token), token))
+
+
+def frequent_token(model: AdaptedModel, prompts) -> int:
+    return tokens_of(model, prompts)[0]
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
@@ -113,6 +119,31 @@ def test_a_question_is_decoded_as_if_alone(backbone: Backbone) -> None:
     together = beam_search(model, prompts, num_beams=4, max_new_tokens=8).hypotheses
     alone = [beam_search(model, [prompt], num_beams=4, max_new_tokens=8).hypotheses[0] for prompt in prompts]
     assert [[h.token_ids for h in row] for row in together] == [[h.token_ids for h in row] for row in alone]
+
+
+def test_settled_questions_leave_the_batch_and_nothing_changes(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AdaptedModel(backbone, soft_prompt(backbone), soft_prompt(backbone, length=3, seed=2))
+    questions = [*QUESTIONS, *(Question(str(i), f"Where was piano {i} built?") for i in range(5))]
+    prompts = [encoder_of(backbone).prompt(question) for question in questions]
+    sizes = []
+    select = PrefixCache.select
+    monkeypatch.setattr(PrefixCache, "select", lambda cache, rows: sizes.append(len(rows)) or select(cache, rows))
+    for terminator in tokens_of(model, prompts):
+        backbone.eos_token_id = terminator
+        together = beam_search(model, prompts, num_beams=3, max_new_tokens=30)
+        if sizes:
+            break
+    assert sizes, "no question settled before the others: the test would show nothing"
+    alone = [beam_search(model, [prompt], num_beams=3, max_new_tokens=30) for prompt in prompts]
+    assert [[h.token_ids for h in row] for row in together.hypotheses] == [
+        [h.token_ids for h in one.hypotheses[0]] for one in alone
+    ]
+    chosen = [row[0] for row in together.hypotheses]
+    verdicts = evaluate_decoded(model, together, chosen, (7, 11)).tolist()
+    one_by_one = [evaluate_decoded(model, one, [one.hypotheses[0][0]], (7, 11)).item() for one in alone]
+    assert verdicts == pytest.approx(one_by_one, abs=1e-4)
 
 
 def test_without_adapter_it_is_the_base_model(backbone: Backbone) -> None:

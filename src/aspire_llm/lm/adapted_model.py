@@ -60,6 +60,13 @@ class AdaptedModel:
         embedded = embedded.gather(1, order[..., None].expand_as(embedded))
         return embedded[:, None], (index >= pads)[:, None]
 
+    def step(self, cache: PrefixCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
+        """Read one token `[B, n]` on every branch; next-token logits `[B, n, V]` and the branches after it."""
+        valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
+        with self.task.active(), torch.no_grad():
+            logits, branches = cache.extend(branches, self.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
+        return logits.view(*tokens.shape, -1), branches
+
     def extend_by_tokens(self, cache: PrefixCache, branches: Branches, tokens: TokenGrid) -> Branches:
         """Read token ids on top of n branches a question; a question with fewer than n has empty ones."""
         token_ids, valid = self.token_grid(tokens)

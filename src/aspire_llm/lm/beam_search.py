@@ -17,6 +17,7 @@ from aspire_llm.lm.prefix_cache import Branches, PrefixCache
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 _NEVER = -1.0e9  # score of a hypothesis that does not exist
+_NO_SLOT = -1  # of a token that no kept cache holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class _Beams:
     scores: Tensor
     lengths: Tensor
     terminated: Tensor
+
+    def of_questions(self, questions: Tensor) -> "_Beams":
+        return _Beams(*(getattr(self, field.name)[questions] for field in fields(self)))
 
     def select(self, indices: Tensor) -> "_Beams":
         def pick(tensor: Tensor) -> Tensor:
@@ -66,23 +70,47 @@ def beam_search(
     if vocabulary < 2 * num_beams:
         raise ModelError(f"{num_beams} beams need a vocabulary of {2 * num_beams} tokens; the model's has {vocabulary}")
     running = _no_beams(batch, 1, max_new_tokens, logits.device)
-    finished = replace(_no_beams(batch, num_beams, max_new_tokens, logits.device))
+    finished = _no_beams(batch, num_beams, max_new_tokens, logits.device)
     finished.scores.fill_(_NEVER)
     is_open = torch.ones(batch, 1, dtype=torch.bool, device=logits.device)
-    branches = prompt_branches
+    search = _Search(cache, prompt_branches, torch.arange(batch, device=logits.device))
+    settled: dict[int, list[Hypothesis]] = {}
     for step in range(max_new_tokens):
         candidates, parents = _continue(running, logits, step, num_beams, model.backbone.eos_token_id)
         ends = candidates.terminated | (step + 1 == max_new_tokens)
         finished = _settle(finished, candidates, ends, is_open, length_penalty)
         kept = (candidates.scores + ends * _NEVER).topk(num_beams).indices
         running = candidates.select(kept)
+        search.branches = search.branches.select(parents.gather(1, kept))
         best_possible = running.scores[:, :1] / (step + 1) ** length_penalty
         is_open &= best_possible > finished.scores.min(dim=1, keepdim=True).values
         if step + 1 == max_new_tokens or not is_open.any():
             break
-        running.slots[:, :, step] = cache.num_slots + torch.arange(num_beams, device=logits.device)
-        logits, branches = _feed(model, cache, branches.select(parents.gather(1, kept)), running.tokens[:, :, step])
-    return Decoded(cache, prompt_branches, _to_hypotheses(finished))
+        if 2 * int(is_open.sum()) <= len(search.questions):
+            settled |= zip(search.questions.tolist(), _to_hypotheses(finished), strict=True)
+            still = is_open[:, 0].nonzero()[:, 0]
+            search.narrow(still)
+            running, finished, is_open = running.of_questions(still), finished.of_questions(still), is_open[still]
+        # Only the cache that is returned has slots worth remembering.
+        slots = search.cache.num_slots + torch.arange(num_beams, device=logits.device)
+        running.slots[:, :, step] = slots if search.cache is cache else _NO_SLOT
+        logits, search.branches = model.step(search.cache, search.branches, running.tokens[:, :, step])
+    settled |= zip(search.questions.tolist(), _to_hypotheses(finished), strict=True)
+    return Decoded(cache, prompt_branches, [settled[question] for question in range(batch)])
+
+
+@dataclass(slots=True)
+class _Search:
+    """What is still searched: the questions `[B']`, their branches, and the cache that holds them."""
+
+    cache: PrefixCache
+    branches: Branches
+    questions: Tensor
+
+    def narrow(self, rows: Tensor) -> None:
+        """Go on with some of the questions in a smaller cache: one copy, and no step pays for the others."""
+        self.cache, self.branches = self.cache.select(rows), self.branches.of_questions(rows)
+        self.questions = self.questions[rows]
 
 
 def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
@@ -91,7 +119,7 @@ def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
     return _Beams(
         tokens=integers,
         log_probs=torch.zeros(batch, n, length, device=device),
-        slots=integers - 1,
+        slots=torch.full_like(integers, _NO_SLOT),
         scores=scores,
         lengths=scores.long(),
         terminated=scores.bool(),
@@ -104,7 +132,7 @@ def _continue(running: _Beams, logits: Tensor, step: int, num_beams: int, eos: i
     Of 2k, at least k do not end, so k beams can always go on.
     """
     batch, n = running.scores.shape
-    log_probs = torch.log_softmax(logits, dim=-1).view(batch, n, -1)
+    log_probs = torch.log_softmax(logits, dim=-1).view(batch, n, -1)  # [B, n, V]
     totals = (log_probs + running.scores[..., None]).flatten(1)
     scores, indices = totals.topk(2 * num_beams)
     parents = indices // log_probs.shape[-1]
@@ -126,13 +154,6 @@ def _settle(finished: _Beams, candidates: _Beams, ends: Tensor, is_open: Tensor,
     return merged.select(merged.scores.topk(num_beams).indices)
 
 
-def _feed(model: AdaptedModel, cache: PrefixCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
-    """Read one token on every branch `[B, n]`; next-token logits `[B·n, V]`."""
-    valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
-    with model.task.active(), torch.no_grad():
-        return cache.extend(branches, model.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
-
-
 def _to_hypotheses(beams: _Beams) -> list[list[Hypothesis]]:
     tokens, log_probs, slots = beams.tokens.tolist(), beams.log_probs.tolist(), beams.slots.tolist()
     lengths, terminated = beams.lengths.tolist(), beams.terminated.tolist()
@@ -142,7 +163,7 @@ def _to_hypotheses(beams: _Beams) -> list[list[Hypothesis]]:
                 tuple(tokens[i][j][:length]),
                 tuple(log_probs[i][j][:length]),
                 terminated[i][j],
-                tuple(slots[i][j][: length - 1]),
+                tuple(slot for slot in slots[i][j][: length - 1] if slot != _NO_SLOT),
             )
             for j, length in enumerate(row)
         ]

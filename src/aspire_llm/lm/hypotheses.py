@@ -14,7 +14,8 @@ class Hypothesis:
         token_ids: Generated tokens, the terminator included where there is one.
         token_log_probs: Their log-probabilities in nats, given all before.
         terminated: Whether the last token is the terminator; else the token limit ended the sequence.
-        slots: Where the tokens stand in the cache. The last one was never fed, so it has no slot.
+        slots: Where the tokens stand in the returned cache, as far as it holds them: at least the last one was never
+            fed.
     """
 
     token_ids: tuple[int, ...]

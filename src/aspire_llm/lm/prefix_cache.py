@@ -29,9 +29,13 @@ class Branches:
     positions: Tensor
 
     def select(self, indices: Tensor) -> "Branches":
-        """The branches `indices` `[B, m]` of each question, in that order (repeats allowed)."""
+        """The branches `[B, m]` of each question, in that order (repeats allowed)."""
         sees = self.sees.gather(1, indices[..., None].expand(-1, -1, self.sees.shape[-1]))
         return Branches(sees, self.positions.gather(1, indices))
+
+    def of_questions(self, questions: Tensor) -> "Branches":
+        """The branches of some questions, `[B']` row indices."""
+        return Branches(self.sees[questions], self.positions[questions])
 
 
 class PrefixCache:
@@ -116,6 +120,14 @@ class PrefixCache:
             cache=self._cache,
         )
 
+    def select(self, questions: Tensor) -> "PrefixCache":
+        """A copy that holds some of the questions, `[B']` row indices, in that order."""
+        selected = PrefixCache(self.backbone, len(questions))
+        selected.num_slots = self.num_slots
+        for mine, theirs in zip(self._layers, selected._layers, strict=True):
+            theirs.copy_rows(mine, questions)
+        return selected
+
     def up_to_date(self, sees: Tensor) -> Tensor:
         """`sees` over all slots: those added since belong to other branches."""
         return nn.functional.pad(sees, (0, self.num_slots - sees.shape[-1]))
@@ -160,6 +172,13 @@ class _SlotLayer(CacheLayerMixin):
         if old_keys is not None:
             self.keys[..., : self.length, :] = old_keys[..., : self.length, :]
             self.values[..., : self.length, :] = old_values[..., : self.length, :]
+
+    def copy_rows(self, other: "_SlotLayer", rows: Tensor) -> None:
+        """Become a copy of some rows of another layer."""
+        self.length = self.capacity = other.length
+        self.keys = other.keys[rows, :, : other.length]
+        self.values = other.values[rows, :, : other.length]
+        self.is_initialized = True
 
     def _empty(self, states: Tensor) -> Tensor:
         batch, heads, _, width = states.shape

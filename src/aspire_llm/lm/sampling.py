@@ -49,11 +49,7 @@ def sample_answers(
         if step + 1 == max_new_tokens or ended.all():
             break
         first_slots.append(cache.num_slots)
-        with model.task.active(), torch.no_grad():
-            embedded = model.backbone.embed(drawn)[:, :, None]
-            valid = torch.ones_like(drawn, dtype=torch.bool)[..., None]
-            logits, branches = cache.extend(branches, embedded, valid, logits_at=valid)
-        logits = logits.view(batch, num_samples, -1)
+        logits, branches = model.step(cache, branches, drawn)
     ids, scores = torch.stack(tokens, dim=-1).tolist(), torch.stack(log_probs, dim=-1).tolist()
     hypotheses = [
         [_cut(ids[i][j], scores[i][j], j, first_slots, model.backbone.eos_token_id) for j in range(num_samples)]
