@@ -49,13 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
     torch.manual_seed(0)
     limits = machine.probe()
     say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
+    settings = Settings(full=True, rounds=5, slow_rounds=3) if options.full else Settings()
     rows: list[Row] = []
     refused: dict[str, str] = {}
     for name in names:
         say(f"{name} …")
         started = time.perf_counter()
         try:
-            rows += BENCHMARKS[name].rows(Settings(full=options.full))
+            rows += BENCHMARKS[name].rows(settings)
         except MismatchError as error:
             refused[name] = str(error)
             say(f"  REFUSED: {error}")

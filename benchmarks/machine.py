@@ -52,11 +52,15 @@ class Size:
 
 @torch.no_grad()
 def probe() -> Limits:
-    """Best of a few runs of a large product and of a sum over memory that no processor cache holds."""
+    """Best of a few runs of the fastest large product there is, and of a sum over more memory than caches hold."""
     left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
     large = torch.randn(64 * 2**20)
+    products = [lambda: left @ right]
+    if torch.backends.mkldnn.is_available():  # faster by half or more where `@` is not oneDNN's
+        packed = torch.ops.mkldnn._reorder_linear_weight(right, None)
+        products.append(lambda: torch.ops.mkldnn._linear_pointwise(left, packed, None, "none", [], ""))
     return Limits(
-        flops=2 * 2048**3 / _best(lambda: left @ right),
+        flops=2 * 2048**3 / min(_best(product) for product in products),
         read_bytes=large.nbytes / _best(large.sum),
     )
 

@@ -28,7 +28,7 @@ class Settings:
     """
 
     full: bool = False
-    rounds: int = 3
+    rounds: int = 2
     slow_rounds: int = 1
 
 

@@ -32,9 +32,10 @@ WINDOW = 2048
 NEVER, SOMETIMES = "<never>", "<sometimes>"
 _SPECIAL = ["<unknown>", NEVER, SOMETIMES]
 _WORDS = ["Q:", "A:", "correct", "wrong"]
-_SOMETIMES_SCALE = 3.5  # of that terminator's row in the output matrix, in units of the others'
+_SOMETIMES_SCALE = 4.2  # of that terminator's row in the output matrix, in units of the others'
 _SOMETIMES_SEED = 3
-_SPREAD = 0.1  # standard deviation of the weights: logits far enough apart that no two beams tie
+_SPREAD = 0.04  # standard deviation of the weights: attention that is neither flat nor all on one position
+_TOKEN_SPREAD = 0.1  # of token embeddings, which are the output matrix too: logits so far apart that no two beams tie
 
 
 def opt(vocab_size: int = 50272, *, width: int = 768, layers: int = 12, heads: int = 12) -> PreTrainedModel:
@@ -134,7 +135,7 @@ def model(name: str) -> PreTrainedModel:
     """A model by its name in `MODELS`, in evaluation mode, always with the same weights."""
     torch.manual_seed(0)
     built = MODELS[name]().eval().requires_grad_(False)
-    _spread_terminators(built)
+    _spread_tokens(built)
     built.generation_config.bos_token_id = built.generation_config.eos_token_id = None
     return built
 
@@ -154,13 +155,14 @@ def _our_modules(name: str) -> PreTrainedModel:
 
 
 @torch.no_grad()
-def _spread_terminators(model: PreTrainedModel) -> None:
-    """Weights of the two terminators; the other tokens' weights stay as they were drawn."""
+def _spread_tokens(model: PreTrainedModel) -> None:
+    """Weights of the tokens, the two terminators' set apart."""
     generator = torch.Generator().manual_seed(_SOMETIMES_SEED)
     rows = model.get_output_embeddings().weight
+    rows *= _TOKEN_SPREAD / _SPREAD
     rows[_SPECIAL.index(NEVER)] = 0
     drawn = torch.randn(rows.shape[-1], generator=generator)
-    rows[_SPECIAL.index(SOMETIMES)] = _SOMETIMES_SCALE * _SPREAD * drawn
+    rows[_SPECIAL.index(SOMETIMES)] = _SOMETIMES_SCALE * _TOKEN_SPREAD * drawn
 
 
 @lru_cache(maxsize=4)
