@@ -7,12 +7,14 @@ from transformers import GenerationConfig
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import frozen
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.likelihood import answer_log_probs
-from aspire_llm.lm.prefix_cache import PrefixCache
+from aspire_llm.lm.prefix_cache import PrefixCache, takes_trees
 from aspire_llm.lm.sampling import sample_answers
 from aspire_llm.lm.self_evaluation import evaluate_decoded
+from aspire_llm.lm.tokenization import Encoder
 from aspire_llm.records import Question
 
 QUESTIONS = [
@@ -211,3 +213,44 @@ def test_what_all_prompts_begin_with_is_read_once(
         assert [h.token_ids for h in own] == [h.token_ids for h in expected]
         for ours, theirs in zip(own, expected, strict=True):
             assert ours.token_log_probs == pytest.approx(theirs.token_log_probs, abs=1e-4)
+
+
+def test_examples_are_read_once_for_all_batches(llama: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = [Question(str(i), f"Who built piano {i}?", references=("Some old town",)) for i in range(3)]
+    encoder = Encoder(llama, max_answer_tokens=32, soft_tokens=10, examples=examples)
+    prompts = [encoder.prompt(question) for question in QUESTIONS]
+    (shared,) = {prompt.num_example_tokens for prompt in prompts}
+    assert shared > 32
+    model = AdaptedModel(llama, frozen(soft_prompt(llama)))
+    rows: list[int] = []
+    forward = Backbone.forward
+
+    def counted(self, embeddings, **kwargs):
+        rows.append(embeddings.shape[0] * embeddings.shape[1])
+        return forward(self, embeddings, **kwargs)
+
+    takes_trees(llama)
+    monkeypatch.setattr(Backbone, "forward", counted)
+    one_by_one = [beam_search(model, [prompt], num_beams=3, max_new_tokens=5).hypotheses[0] for prompt in prompts]
+    assert sum(count > shared for count in rows) == 1
+    assert rows[0] == shared + 5
+    again = AdaptedModel(llama, frozen(soft_prompt(llama)))
+    resumed = beam_search(again, prompts[2:], num_beams=3, max_new_tokens=5).hypotheses[0]
+    assert resumed == one_by_one[2], "what was read before must not matter, not even by rounding"
+    for prompt, own in zip(prompts, one_by_one, strict=True):
+        for hypothesis in own:
+            log_probs, _ = answer_log_probs(model, [prompt], [hypothesis.token_ids])
+            assert log_probs.tolist() == pytest.approx(hypothesis.token_log_probs, abs=1e-4)
+
+
+def test_examples_are_read_anew_while_theta_p_learns(llama: Backbone) -> None:
+    examples = [Question(str(i), f"Who built piano {i}?", references=("Some old town",)) for i in range(3)]
+    prompt = Encoder(llama, max_answer_tokens=32, soft_tokens=10, examples=examples).prompt(QUESTIONS[0])
+    task = soft_prompt(llama)
+    model = AdaptedModel(llama, task)
+    before = model.read([prompt])[2]
+    with torch.no_grad():
+        task.prompt_embeddings += 0.1
+    after = model.read([prompt])[2]
+    assert torch.equal(after, AdaptedModel(llama, task).read([prompt])[2])
+    assert not torch.equal(after, before)

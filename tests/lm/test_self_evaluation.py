@@ -6,9 +6,12 @@ import pytest
 import torch
 from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 
+from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import SELF_EVALUATION, new_adapter
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.prefix_cache import takes_trees
 from aspire_llm.lm.sampling import sample_answers
 from aspire_llm.lm.self_evaluation import evaluate_decoded, log_self_evaluation
 from aspire_llm.records import Question
@@ -49,3 +52,64 @@ def test_the_pair_alone_counts() -> None:
     assert log_self_evaluation(logits, (0, 1)).exp().item() == pytest.approx(0.7310586)
     # Far apart, the logarithm stays finite: log sigmoid(-200) = -200.
     assert log_self_evaluation(torch.tensor([[0.0, 200.0]]), (0, 1)).item() == pytest.approx(-200.0)
+
+
+def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Batch and rows of every pass."""
+    passes: list[tuple[int, int]] = []
+    forward = Backbone.forward
+
+    def counted(self, embeddings, **kwargs):
+        passes.append(tuple(embeddings.shape[:2]))
+        return forward(self, embeddings, **kwargs)
+
+    monkeypatch.setattr(Backbone, "forward", counted)
+    return passes
+
+
+@pytest.mark.parametrize("as_tree", [True, False])
+@torch.no_grad()
+def test_answers_that_begin_alike_are_read_as_one_tree(
+    backbone: Backbone, as_tree: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone.takes_trees = None if as_tree else False
+    model = AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2))
+    prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
+    answers = [[(5, 6, 7), (5, 6), (5, 8, 9, 9), (), (5, 6, 7)], [(9,), (10, 9)]]
+    assert takes_trees(backbone) is as_tree
+    passes = count_rows(monkeypatch)
+    cache, branches = model.read_answers(prompts, answers)
+    # "5 6 7" and "5 8 9 9" share a token: six rows.
+    assert passes == [(2, max(len(p.token_ids) for p in prompts) + 5), (2, 6)]
+    logits = model.verdict_logits(cache, branches)
+    for i, prompt in enumerate(prompts):
+        for j, answer in enumerate(answers[i]):
+            expected = full_forward(model, sequence_embeddings(model, prompt, answer, verdict=True))[-1]
+            torch.testing.assert_close(logits[i, j], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("adapter", ["soft_prompt", "lora"])
+def test_the_end_of_the_answer_takes_no_pass_of_its_own(
+    backbone: Backbone, adapter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = new_adapter(backbone, SELF_EVALUATION, TrainingConfig(adapter=adapter, num_soft_tokens=3), seed=0)
+    with torch.no_grad():
+        for parameter in verdict.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.1)
+    model = AdaptedModel(backbone, soft_prompt(backbone), verdict)
+    prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
+    backbone.eos_token_id = beam_search(model, prompts, num_beams=5, max_new_tokens=4).hypotheses[0][0].token_ids[2]
+    decoded = beam_search(model, prompts, num_beams=5, max_new_tokens=4)
+    # One answer ends by its terminator, the other by its length: its last token was never read.
+    chosen = [
+        next(h for h in own if h.terminated == ends)
+        for own, ends in zip(decoded.hypotheses, (True, False), strict=True)
+    ]
+    assert [len(ids) for ids in decoded.branches_of(chosen)[1]] == [0, 1]
+    passes = count_rows(monkeypatch)
+    verdicts = evaluate_decoded(model, decoded, chosen, PAIR)
+    # LoRA's θs must not be active while the answer's last token is read.
+    assert len(passes) == (1 if adapter == "soft_prompt" else 2)
+    whole, branches = model.read_answers(prompts, [[hypothesis.answer_ids] for hypothesis in chosen])
+    expected = log_self_evaluation(model.verdict_logits(whole, branches), PAIR)[:, 0]
+    assert verdicts.tolist() == pytest.approx(expected.tolist(), abs=1e-4)

@@ -8,7 +8,7 @@ from aspire_llm.config import SelfEvaluationConfig, TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, new_adapter
 from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.self_evaluation import KeptPrefixes, read_answers
+from aspire_llm.lm.self_evaluation import KeptPrefixes
 from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, select_answers, verdict_examples, verdict_loss
 
@@ -140,15 +140,15 @@ def test_lora_is_active_where_it_should_be(backbone: Backbone) -> None:
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by one whenever prompts are read."""
+    """Grows by one whenever answers are read."""
     reads: list[int] = []
-    original = AdaptedModel.read
+    original = AdaptedModel.read_answers
 
-    def read(*args, **kwargs):
+    def read_answers(*args, **kwargs):
         reads.append(1)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(AdaptedModel, "read", read)
+    monkeypatch.setattr(AdaptedModel, "read_answers", read_answers)
     return reads
 
 
@@ -174,7 +174,7 @@ def test_kept_prefixes_change_nothing_and_are_read_once(llama: Backbone, monkeyp
 def test_beyond_the_budget_prefixes_are_read_anew(llama: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     model = AdaptedModel(llama, None, soft_prompt(llama, length=4, seed=2))
     batch = examples(llama)
-    cache, _ = read_answers(model, [batch[0].prompt], [batch[0].correct])
+    cache, _ = model.read_answers([batch[0].prompt], [batch[0].correct])
     reads = count_reads(monkeypatch)
     kept = KeptPrefixes(llama, cache.num_bytes)
     for _ in range(2):

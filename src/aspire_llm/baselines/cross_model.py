@@ -6,7 +6,7 @@ import torch
 
 from aspire_llm.baselines.answer_set import AnswerSet
 from aspire_llm.baselines.method import Method, Needs
-from aspire_llm.lm.self_evaluation import log_self_evaluation, read_answers
+from aspire_llm.lm.self_evaluation import log_self_evaluation
 from aspire_llm.predictor import SelectivePredictor
 
 
@@ -23,7 +23,7 @@ def _score(answers: AnswerSet) -> list[float]:
 
     @torch.no_grad()
     def compute(indices: Sequence[int]) -> list[float]:
-        cache, branches = read_answers(judge.model, [prompts[i] for i in indices], [[token_ids[i]] for i in indices])
+        cache, branches = judge.model.read_answers([prompts[i] for i in indices], [[token_ids[i]] for i in indices])
         verdicts = log_self_evaluation(judge.model.verdict_logits(cache, branches), judge.verdict_tokens)
         scores: list[float] = verdicts[:, 0].tolist()
         return scores

@@ -2,7 +2,15 @@
 
 from aspire_llm.data.loading import check_data, load_questions
 from aspire_llm.data.problems import DataReport, Problem
-from aspire_llm.data.prompts import render_prompt
+from aspire_llm.data.prompts import render_examples, render_prompt
 from aspire_llm.data.splits import split_questions
 
-__all__ = ["DataReport", "Problem", "check_data", "load_questions", "render_prompt", "split_questions"]
+__all__ = [
+    "DataReport",
+    "Problem",
+    "check_data",
+    "load_questions",
+    "render_examples",
+    "render_prompt",
+    "split_questions",
+]

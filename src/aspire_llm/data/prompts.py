@@ -21,7 +21,16 @@ def render_prompt(question: Question, examples: Sequence[Question] = ()) -> str:
     >>> render_prompt(Question(id="1", question="Who wrote it?", context="Emma is by Jane Austen."))
     'Emma is by Jane Austen.\\n\\nQ: Who wrote it?\\nA:'
     """
-    return "".join(_render_example(example) for example in examples) + _render_question(question)
+    return render_examples(examples) + _render_question(question)
+
+
+def render_examples(examples: Sequence[Question]) -> str:
+    """What every prompt with these examples begins with.
+
+    Raises:
+        DataError: An example has no reference to show.
+    """
+    return "".join(_render_example(example) for example in examples)
 
 
 def _render_question(question: Question) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 from aspire_llm.lm.adapters import Adapter, NoAdapter
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.prefix_cache import Branches, PrefixCache
+from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 _WORTH_SHARING = 32  # tokens that all prompts of a batch begin with
@@ -28,9 +29,13 @@ class AdaptedModel:
         self.backbone = backbone
         self.task: Adapter = task or NoAdapter(backbone)
         self.self_evaluation: Adapter = self_evaluation or NoAdapter(backbone)
+        # Tokens that prompts began with, read by a θp that no longer learns: the next prompts may begin so too.
+        self._beginning: tuple[tuple[int, ...], PrefixCache, Branches] | None = None
 
     def read(self, prompts: Sequence[EncodedPrompt], *, room: int = 64) -> tuple[PrefixCache, Branches, Tensor]:
         """Read `[θp] [x]` of B questions once; what all of them begin with (examples, a shared context) once for all.
+
+        Once θp is frozen, batches that begin like the one before do not read that again.
 
         Args:
             prompts: The questions.
@@ -39,29 +44,47 @@ class AdaptedModel:
         Returns:
             The cache, one branch a question, and the float32 logits of the first answer token `[B, V]`.
         """
+        return self._read(prompts, room, with_logits=True)
+
+    def read_answers(self, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> tuple[PrefixCache, Branches]:
+        """Read `[θp] [x]` once and every given answer on top as a branch, without gradient.
+
+        Returns:
+            The cache and n branches a question, n the most answers of any; branches beyond a question's own are empty.
+        """
+        room = max(sum(map(len, own)) for own in answers)
+        cache, branches, _ = self._read(prompts, room, with_logits=False)
+        return cache, self.extend_by_tokens(cache, branches, answers)
+
+    def _read(
+        self, prompts: Sequence[EncodedPrompt], room: int, *, with_logits: bool
+    ) -> tuple[PrefixCache, Branches, Tensor]:
         token_ids = [prompt.token_ids for prompt in prompts]
-        shared = _common_beginning(token_ids)
-        if shared < _WORTH_SHARING:
-            embeddings, valid = self.embed_sequences(token_ids)
-            cache = PrefixCache(self.backbone, len(prompts), valid.shape[-1] + room)
-            root = cache.root()
-        else:
+        shared = _worth_reading_once(prompts)
+        if shared:
             cache, root = self._read_once(token_ids[0][:shared], len(prompts))
             rest, valid = self.token_grid([[ids[shared:]] for ids in token_ids])
             embeddings = self.backbone.embed(rest)
-        last = (valid.cumsum(-1) == valid.sum(-1, keepdim=True)) & valid
+        else:
+            embeddings, valid = self.embed_sequences(token_ids)
+            cache = PrefixCache(self.backbone, len(prompts), valid.shape[-1] + room)
+            root = cache.root()
         with self.task.active(), torch.no_grad():
-            logits, branches = cache.extend(root, embeddings, valid, last)
+            logits, branches = cache.extend(root, embeddings, valid, _ends(valid) if with_logits else None)
         cache.prompts_end()
         return cache, branches, logits
 
-    def _read_once(self, beginning: Sequence[int], copies: int) -> tuple[PrefixCache, Branches]:
-        """Read `[θp] [beginning]`, and copy its keys and values for as many questions as begin so."""
-        embeddings, valid = self.embed_sequences([beginning])
-        cache = PrefixCache(self.backbone, 1, valid.shape[-1])
-        with self.task.active(), torch.no_grad():
-            _, root = cache.extend(cache.root(), embeddings, valid, torch.zeros_like(valid))
-        everyone = torch.zeros(copies, dtype=torch.long, device=valid.device)
+    def _read_once(self, beginning: tuple[int, ...], copies: int) -> tuple[PrefixCache, Branches]:
+        """`[θp] [beginning]` as the prompt so far of several questions."""
+        learning = any(parameter.requires_grad for parameter in self.task.parameters())
+        if learning or self._beginning is None or self._beginning[0] != beginning:
+            embeddings, valid = self.embed_sequences([beginning])
+            cache = PrefixCache(self.backbone, 1, valid.shape[-1])
+            with self.task.active(), torch.no_grad():
+                _, root = cache.extend(cache.root(), embeddings, valid, None)
+            self._beginning = (beginning, cache, root)
+        _, cache, root = self._beginning
+        everyone = torch.zeros(copies, dtype=torch.long, device=self.backbone.device)
         return cache.select(everyone), root.of_questions(everyone)
 
     def embed_sequences(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -79,23 +102,36 @@ class AdaptedModel:
         return logits.view(*tokens.shape, -1), branches
 
     def extend_by_tokens(self, cache: PrefixCache, branches: Branches, tokens: TokenGrid) -> Branches:
-        """Read token ids on top of n branches a question; a question with fewer than n has empty ones."""
-        token_ids, valid = self.token_grid(tokens)
-        if token_ids.shape[-1] == 0:
-            return branches
+        """Read n token sequences on top of one branch a question; a question with fewer than n has empty ones."""
+        tree = TokenTree.of(tokens, self.backbone.eos_token_id, self.backbone.device)
         with self.task.active(), torch.no_grad():
-            embedded = self.backbone.embed(token_ids)
-            return cache.extend(branches, embedded, valid, logits_at=torch.zeros_like(valid))[1]
+            return cache.extend_by_tree(branches, self.backbone.embed(tree.token_ids), tree)
 
-    def verdict_logits(self, cache: PrefixCache, branches: Branches) -> Tensor:
-        """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs alone."""
+    def verdict_logits(
+        self, cache: PrefixCache, branches: Branches, unread: Sequence[Sequence[int]] | None = None
+    ) -> Tensor:
+        """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs alone.
+
+        Args:
+            cache: Holds the branches.
+            branches: n a question.
+            unread: Tokens of the answers that the branches have not read, where there is one branch a question. They
+                take no pass of their own, unless θs changes how they would be read.
+        """
         batch, n = branches.positions.shape
+        if unread is not None and self.self_evaluation.changes_weights:
+            branches, unread = self.extend_by_tokens(cache, branches, [[ids] for ids in unread]), None
         with self.task.active(), self.self_evaluation.active():
-            soft = self.self_evaluation.soft_tokens()
-            valid = torch.ones(batch, n, soft.shape[0], dtype=torch.bool, device=self.backbone.device)
-            last = torch.zeros_like(valid)
-            last[..., -1] = True
-            return cache.look_ahead(branches, soft.expand(batch, n, -1, -1), valid, last).view(batch, n, -1)
+            soft = self.self_evaluation.soft_tokens().expand(batch, n, -1, -1)
+            valid = torch.ones(soft.shape[:-1], dtype=torch.bool, device=soft.device)
+            if unread is not None:
+                tokens, known = self.token_grid([[ids] for ids in unread])
+                valid = torch.cat([known, valid], dim=-1)
+                order = valid.to(torch.int8).argsort(dim=-1, descending=True, stable=True)  # padding to the end
+                both = torch.cat([self.backbone.embed(tokens).to(soft.dtype), soft], dim=2)
+                soft = both.gather(2, order[..., None].expand_as(both))
+                valid = valid.gather(2, order)
+            return cache.look_ahead(branches, soft, valid, _ends(valid)).view(batch, n, -1)
 
     def token_grid(self, tokens: TokenGrid) -> tuple[Tensor, Tensor]:
         """Ragged token ids as `[B, n, A]` with their validity; pads hold the terminator."""
@@ -110,9 +146,21 @@ class AdaptedModel:
         return grid.to(self.backbone.device), valid.to(self.backbone.device)
 
 
-def _common_beginning(token_ids: Sequence[Sequence[int]]) -> int:
-    """How many first tokens all sequences share, one at the end of each set aside; 0 for a single sequence."""
-    if len(token_ids) < 2:
-        return 0
-    least = min(len(ids) for ids in token_ids) - 1
-    return next((i for i in range(least) if len({ids[i] for ids in token_ids}) > 1), max(0, least))
+def _ends(valid: Tensor) -> Tensor:
+    """The last valid token of every branch, boolean like `valid`."""
+    return (valid.cumsum(-1) == valid.sum(-1, keepdim=True)) & valid
+
+
+def _worth_reading_once(prompts: Sequence[EncodedPrompt]) -> int:
+    """How many first tokens of a batch to read once for all of its prompts; 0 where it is not worth a pass.
+
+    Depends on the prompts alone, not on what was read before, so that a resumed run computes what it would have.
+    """
+    batch, first = len(prompts), prompts[0].token_ids
+    most = min(len(prompt.token_ids) for prompt in prompts) - 1  # the last token's logits are wanted of each
+    differs = (i for i in range(most) if any(prompt.token_ids[i] != first[i] for prompt in prompts))
+    common = next(differs, most)
+    # The examples are read once a run, which saves all prompts of the batch; all that is common, once a batch.
+    examples = min(common, *(prompt.num_example_tokens for prompt in prompts))
+    length = examples if batch * examples >= (batch - 1) * common else common
+    return length if length >= _WORTH_SHARING else 0

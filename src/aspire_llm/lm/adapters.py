@@ -32,7 +32,13 @@ _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 class Adapter(Protocol):
-    """One learned addition to a frozen backbone."""
+    """One learned addition to a frozen backbone.
+
+    Attributes:
+        changes_weights: Whether it matters to a token that the adapter is active while the token is read.
+    """
+
+    changes_weights: bool
 
     def soft_tokens(self) -> Tensor:
         """Embeddings that stand in the sequence, `[l, d]`; l may be 0."""
@@ -52,6 +58,8 @@ class Adapter(Protocol):
 
 class NoAdapter:
     """The base model as it is."""
+
+    changes_weights = False
 
     def __init__(self, backbone: Backbone) -> None:
         self._empty = torch.zeros(0, backbone.width, device=backbone.device)
@@ -118,6 +126,8 @@ class LoraAdapter:
 
     Several may be active at once; where none is, the layers compute what the base model computes.
     """
+
+    changes_weights = True
 
     def __init__(self, backbone: Backbone, name: str, lora_config: LoraConfig) -> None:
         self._backbone, self._name, self._lora_config = backbone, name, lora_config

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel, TokenGrid
-from aspire_llm.lm.self_evaluation import read_answers
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 
@@ -79,7 +78,7 @@ def answer_features(
 @torch.no_grad()
 def verdict_states(model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> Tensor:
     """Last layer's output at the last soft token of θs after each answer, float32 `[B, n, d]`."""
-    cache, branches = read_answers(model, prompts, answers)
+    cache, branches = model.read_answers(prompts, answers)
     with model.backbone.layer_outputs() as outputs:
         logits = model.verdict_logits(cache, branches)
     states = outputs[-1]

@@ -22,6 +22,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
+from aspire_llm.lm.allocator import keep_freed_memory
 from aspire_llm.lm.packed_linear import pack_linear_layers
 from aspire_llm.lm.tree_attention import additive
 
@@ -45,6 +46,8 @@ class Backbone:
         _check_supported(model)
         self.model = model.eval().requires_grad_(False)
         pack_linear_layers(self.model)
+        if self.model.device.type == "cpu":
+            keep_freed_memory()
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.window = _window(model)

@@ -42,11 +42,11 @@ class _FrozenProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: "_Packed") -> Tensor:
         ctx.layer = layer
-        return _product(x, layer.forward_weight(x.shape[:-1].numel()), layer.bias)
+        return product(x, layer.forward_weight(x.shape[:-1].numel()), layer.bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _product(gradients[0].contiguous(), ctx.layer.matrix().T, None), None
+        return product(gradients[0].contiguous(), ctx.layer.matrix().T, None), None
 
 
 class _Packed(nn.Module):
@@ -69,9 +69,9 @@ class _Packed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
-            product: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
-            return product
-        return _product(x, self.forward_weight(x.shape[:-1].numel()), self.bias)
+            differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
+            return differentiable
+        return product(x, self.forward_weight(x.shape[:-1].numel()), self.bias)
 
 
 class PackedLinear(_Packed, nn.Linear):
@@ -100,7 +100,7 @@ def pack_linear_layers(model: PreTrainedModel) -> bool:
         Whether it was done: not on other devices and types, nor where memory is short.
     """
     layers = [module for module in model.modules() if type(module) in _PACKED_TYPES]
-    if not layers or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not layers or not has_onednn():
         return False
     if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
@@ -117,6 +117,12 @@ def _pack(matrix: Tensor) -> Tensor:
     return packed
 
 
-def _product(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
-    return product
+def has_onednn() -> bool:
+    """Whether this build of torch has oneDNN's kernels."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x Wᵀ + b by oneDNN, for x `[…, in]` and W `[out, in]`: packed, contiguous, or a contiguous matrix transposed."""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return result

@@ -7,6 +7,7 @@ never copied, expanded or reordered.
 """
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.packed_linear import no_packed_copies
+from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tree_attention import TreePass, entered, install, uninstall
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class PrefixCache:
         )
 
     def extend(
-        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor
+        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor | None
     ) -> tuple[Tensor, Branches]:
         """Continue every branch by A tokens in one pass and keep their keys and values; no gradient.
 
@@ -79,7 +81,7 @@ class PrefixCache:
             branches: n branches of each question.
             embeddings: `[B, n, A, d]`.
             valid: False at padding, which stands right of the tokens, boolean `[B, n, A]`.
-            logits_at: Tokens whose next-token logits are wanted, boolean `[B, n, A]`.
+            logits_at: Tokens whose next-token logits are wanted, boolean `[B, n, A]`; None where none are.
 
         Returns:
             float32 logits `[number of True in logits_at, V]` in row-major order, and the branches after the tokens.
@@ -94,6 +96,24 @@ class PrefixCache:
         sees = torch.cat([sees, own.reshape(batch, n, n * length)], dim=-1)
         return logits, Branches(sees, branches.positions + valid.sum(-1))
 
+    def extend_by_tree(self, branches: Branches, embeddings: Tensor, tree: TokenTree) -> Branches:
+        """Continue one branch a question by n sequences that share what they begin with; no logits, no gradient.
+
+        Args:
+            branches: One a question.
+            embeddings: Of the tree's tokens, `[B, R, d]`.
+            tree: The sequences.
+
+        Returns:
+            n branches a question, each after its sequence.
+        """
+        sees = self.up_to_date(branches.sees)
+        with torch.no_grad():
+            self._forward(branches, embeddings[:, None], tree.valid[:, None], None, keep=True, tree=tree)
+        self.num_slots += tree.valid.shape[-1]
+        sees = torch.cat([sees.expand(-1, tree.paths.shape[1], -1), tree.paths], dim=-1)
+        return Branches(sees, branches.positions + tree.paths.sum(-1))
+
     def prompts_end(self) -> None:
         """All slots so far are the prompts': where reading them took several passes, and there are no branches yet."""
         self._prompt_slots = self.num_slots
@@ -106,27 +126,44 @@ class PrefixCache:
         return self._forward(branches, embeddings, valid, logits_at, keep=False)
 
     def _forward(
-        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor, *, keep: bool
+        self,
+        branches: Branches,
+        embeddings: Tensor,
+        valid: Tensor,
+        logits_at: Tensor | None,
+        *,
+        keep: bool,
+        tree: TokenTree | None = None,
     ) -> Tensor:
         batch, n, length, width = embeddings.shape
         sees = self.up_to_date(branches.sees)
         # With one token a branch nearly everything is stored, and one masked product over all of it is as fast.
         as_tree = (length > 1 or not self.num_slots) and takes_trees(self.backbone)
-        tree = None
-        if as_tree:
-            tree = TreePass.plan(self._layers, sees, self._prompt_slots, length, self.backbone.dtype)
         for layer in self._layers:
             layer.keep, layer.whole = keep, not as_tree
-        # Pads repeat a neighbour's position; nobody sees them.
-        positions = branches.positions[..., None] + (valid.cumsum(-1) - 1).clamp(min=0)
-        with entered(tree):
-            return self.backbone.forward(
+        if tree is None:
+            among = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril().expand(batch, n, -1, -1)
+            depths = (valid.cumsum(-1) - 1).clamp(min=0)  # pads repeat a neighbour's position; nobody sees them
+        else:
+            among, depths = tree.ancestors[:, None], tree.depths[:, None]
+        planned = None
+        if as_tree:
+            follows = tree is None and sees.shape[-1] == self._prompt_slots
+            planned = TreePass.plan(
+                self._layers, sees, self._prompt_slots, None if follows else among, self.backbone.dtype
+            )
+        # Where keys and values are all that is wanted, the last layer's are known before most of its work is done.
+        self._layers[-1].ends_pass = logits_at is None
+        logits = embeddings.new_empty(0, 0)
+        with entered(planned), suppress(_AllStoredError):
+            logits = self.backbone.forward(
                 embeddings.reshape(batch, n * length, width),
-                mask=_dense_mask(sees, valid) if tree is None else torch.ones_like(valid[:, :1, :1]),
-                positions=positions.view(batch, n * length),
-                logits_at=logits_at.reshape(batch, n * length),
+                mask=_dense_mask(sees, valid, among) if planned is None else torch.ones_like(valid[:, :1, :1]),
+                positions=(branches.positions[..., None] + depths).view(batch, n * length),
+                logits_at=(valid if logits_at is None else logits_at).reshape(batch, n * length),
                 cache=self._cache,
             )
+        return logits
 
     def select(self, questions: Tensor) -> "PrefixCache":
         """A copy that holds some of the questions, `[B']` row indices, in that order (repeats allowed)."""
@@ -187,18 +224,21 @@ def _same_on_a_tree(backbone: Backbone) -> bool:
     return bool((logits[0] - logits[1]).abs().max() <= tolerance * logits[1].abs().max())
 
 
-def _dense_mask(sees: Tensor, valid: Tensor) -> Tensor:
+def _dense_mask(sees: Tensor, valid: Tensor, among: Tensor) -> Tensor:
     """`[B, n * A, L + n * A]`: True where a new token may see a stored slot or a new token."""
     batch, n, length = valid.shape
     rows = n * length
     before = sees[:, :, None].expand(-1, -1, length, -1)
-    causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
     # A pad sees itself: a softmax over nothing is NaN, and 0 · NaN would reach every row.
     itself = torch.eye(length, dtype=torch.bool, device=valid.device)
-    own = (causal & valid[:, :, None]) | itself  # [B, n, A, A]
+    own = (among & valid[:, :, :, None]) | itself  # [B, n, A, A]
     same_branch = torch.eye(n, dtype=torch.bool, device=valid.device)[:, None, :, None]
     new = same_branch & own[:, :, :, None]  # [B, n, A, n, A]
     return torch.cat([before.reshape(batch, rows, -1), new.reshape(batch, rows, rows)], dim=-1)
+
+
+class _AllStoredError(Exception):
+    """Ends a pass of which nothing more is wanted."""
 
 
 class _SlotLayer(CacheLayerMixin):
@@ -207,6 +247,7 @@ class _SlotLayer(CacheLayerMixin):
     Attributes:
         keep: Whether the next pass's keys and values are stored.
         whole: Whether `update` gives the pass what is stored as well, or the new keys and values alone.
+        ends_pass: Whether the pass is over once its keys and values are stored.
     """
 
     is_sliding = False
@@ -216,6 +257,7 @@ class _SlotLayer(CacheLayerMixin):
         self.capacity = capacity
         self.length = 0
         self.keep = self.whole = True
+        self.ends_pass = False
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.keys, self.values = self._empty(key_states), self._empty(value_states)
@@ -235,6 +277,8 @@ class _SlotLayer(CacheLayerMixin):
         self.keys[..., self.length : end, :] = key_states
         self.values[..., self.length : end, :] = value_states
         self.length = end
+        if self.ends_pass:
+            raise _AllStoredError
         if not self.whole:
             return key_states, value_states
         return self.keys[..., :end, :], self.values[..., :end, :]

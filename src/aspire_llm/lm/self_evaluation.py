@@ -27,29 +27,13 @@ def log_self_evaluation(logits: Tensor, verdict_tokens: tuple[int, int]) -> Tens
 def evaluate_decoded(
     model: AdaptedModel, decoded: Decoded, chosen: Sequence[Hypothesis], verdict_tokens: tuple[int, int]
 ) -> Tensor:
-    """log P(z_c) of one decoded answer a question, `[B]`: l positions a question on top of the decoding cache."""
+    """log P(z_c) of one decoded answer a question, `[B]`: the end of ŷ and θs on top of the decoding cache."""
     branches, unread = decoded.branches_of(chosen)
-    branches = model.extend_by_tokens(decoded.cache, branches, [[ids] for ids in unread])
-    return log_self_evaluation(model.verdict_logits(decoded.cache, branches), verdict_tokens)[:, 0]
-
-
-def read_answers(
-    model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[Sequence[int]]]
-) -> tuple[PrefixCache, Branches]:
-    """Read `[θp] [x]` once and every given answer on top as a branch, without gradient.
-
-    Returns:
-        The cache and n branches a question, n the most answers of any; branches beyond a question's own are empty.
-    """
-    n = max(len(own) for own in answers)
-    longest = max(len(ids) for own in answers for ids in own)
-    cache, branches, _ = model.read(prompts, room=n * longest)
-    everyone = torch.zeros(len(prompts), n, dtype=torch.long, device=model.backbone.device)
-    return cache, model.extend_by_tokens(cache, branches.select(everyone), answers)
+    return log_self_evaluation(model.verdict_logits(decoded.cache, branches, unread), verdict_tokens)[:, 0]
 
 
 class KeptPrefixes:
-    """`read_answers` that remembers: stage 3 reads the same prefixes in every epoch.
+    """`AdaptedModel.read_answers` that remembers: stage 3 reads the same prefixes in every epoch.
 
     Args:
         budget: Bytes that the kept caches may take; whatever is beyond is read anew each time. None: half of the memory
@@ -63,11 +47,11 @@ class KeptPrefixes:
     def read(
         self, model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[Sequence[int]]]
     ) -> tuple[PrefixCache, Branches]:
-        """As `read_answers`; always with the same model."""
+        """As `AdaptedModel.read_answers`; always with the same model."""
         key = tuple((prompt.token_ids, tuple(map(tuple, own))) for prompt, own in zip(prompts, answers, strict=True))
         if key in self._kept:
             return self._kept[key]
-        result = read_answers(model, prompts, answers)
+        result = model.read_answers(prompts, answers)
         if result[0].num_bytes <= self._left:
             self._left -= result[0].num_bytes
             self._kept[key] = result

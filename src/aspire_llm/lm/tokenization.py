@@ -1,10 +1,11 @@
 """Text to token ids and back: prompts that fit the window, answers as they stand after a prompt, verdict tokens."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aspire_llm.data import render_prompt
+from aspire_llm.data import render_examples, render_prompt
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.hypotheses import Hypothesis
@@ -20,12 +21,14 @@ class EncodedPrompt:
         text: The prompt.
         token_ids: Its tokens, special ones of the tokenizer included.
         cut: Whether the context was shortened to fit the window.
+        num_example_tokens: First tokens that are the few-shot examples', which every prompt of a run begins with.
     """
 
     question: Question
     text: str
     token_ids: tuple[int, ...]
     cut: bool
+    num_example_tokens: int = 0
 
 
 class Encoder:
@@ -44,6 +47,8 @@ class Encoder:
         self._backbone = backbone
         self._max_answer_tokens = max_answer_tokens
         self._examples = tuple(examples)
+        # Without the last token, which may be another where a question follows.
+        self._example_ids = self.tokens(render_examples(examples))[:-1] if examples else ()
         self.budget = backbone.window - max_answer_tokens - soft_tokens  # tokens that a prompt may have
 
     def prompt(self, question: Question) -> EncodedPrompt:
@@ -54,7 +59,7 @@ class Encoder:
         """
         text, token_ids = self._render(question)
         if len(token_ids) <= self.budget:
-            return EncodedPrompt(question, text, token_ids, cut=False)
+            return self._encoded(question, text, token_ids, cut=False)
         if question.context is None or len(self._render(_with_context(question, 0))[1]) > self.budget:
             raise ModelError(
                 f"question {question.id!r}: its prompt has {len(token_ids)} tokens, but the model's window of "
@@ -113,7 +118,11 @@ class Encoder:
             fits = len(self._render(_with_context(question, middle))[1]) <= self.budget
             low, high = (middle, high) if fits else (low, middle)
         shortened = _with_context(question, low)
-        return EncodedPrompt(shortened, *self._render(shortened), cut=True)
+        return self._encoded(shortened, *self._render(shortened), cut=True)
+
+    def _encoded(self, question: Question, text: str, token_ids: tuple[int, ...], *, cut: bool) -> EncodedPrompt:
+        common = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(token_ids, self._example_ids, strict=False))
+        return EncodedPrompt(question, text, token_ids, cut, num_example_tokens=sum(1 for _ in common))
 
     def _continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
         # Tokenised together: alone, a SentencePiece tokenizer would put a prefix space before the continuation.

@@ -18,9 +18,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from aspire_llm.lm.attention_kernels import attend, attend_backward, causal_attention, merge, query_backward
+
 _NAME = "aspire_tree"
-_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 class StoredLayer(Protocol):
@@ -32,7 +32,7 @@ class StoredLayer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TreePass:
-    """Who attends to what in one pass of n branches over A new tokens for each of B questions.
+    """Who attends to what in one pass of n branches over A new tokens each, for each of B questions.
 
     Attributes:
         layers: What is stored, by layer.
@@ -40,7 +40,8 @@ class TreePass:
         prompt_slots: P, the first stored slots, which every branch sees but for padding.
         prompt_mask: Additive, `[B, 1, 1, P]`; None where nothing is padded.
         own_slots: Further stored slots of each branch, indices from P on, `[B, n * M]`; None where there are none.
-        own_mask: Additive, `[B * n, 1, A, M + A]`, over those and the branch's new tokens; None where M = 0.
+        own_mask: Additive, `[B * n, 1, A, M + A]`, over those and the branch's new tokens; None where M = 0 and the new
+            tokens follow each other.
     """
 
     layers: Sequence[StoredLayer]
@@ -52,20 +53,28 @@ class TreePass:
 
     @classmethod
     def plan(
-        cls, layers: Sequence[StoredLayer], sees: Tensor, prompt_slots: int, length: int, dtype: torch.dtype
+        cls, layers: Sequence[StoredLayer], sees: Tensor, prompt_slots: int, among: Tensor | None, dtype: torch.dtype
     ) -> "TreePass":
-        """From the stored slots that the branches see, boolean `[B, n, L]`, and the number A of new tokens."""
-        batch, n, _ = sees.shape
+        """The pass of branches that see the stored slots `sees`, boolean `[B, n, L]`.
+
+        Args:
+            layers: What is stored, by layer.
+            sees: Of each branch.
+            prompt_slots: P.
+            among: Which new tokens a new token of its branch sees, boolean `[B, n, A, A]`; None where they simply
+                follow each other and no branch has slots beyond the prompt.
+            dtype: Of the masks.
+        """
+        n = sees.shape[1]
         prompt, further = sees[:, :1, :prompt_slots], sees[:, :, prompt_slots:]
         prompt_mask = None if prompt.all() else additive(prompt[:, None], dtype)
-        most = int(further.sum(-1).max()) if further.shape[-1] else 0
-        if most == 0:
+        if among is None:
             return cls(layers, n, prompt_slots, prompt_mask, None, None)
+        most = int(further.sum(-1).max()) if further.shape[-1] else 0
         slots = further.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[..., :most]
-        seen = further.gather(-1, slots)[:, :, None].expand(-1, -1, length, -1)
-        causal = torch.ones(length, length, dtype=torch.bool, device=sees.device).tril().expand(batch, n, -1, -1)
-        own_mask = additive(torch.cat([seen, causal], dim=-1).flatten(0, 1)[:, None], dtype)
-        return cls(layers, n, prompt_slots, prompt_mask, slots.flatten(1), own_mask)
+        seen = further.gather(-1, slots)[:, :, None].expand(-1, -1, among.shape[-1], -1)
+        own_mask = additive(torch.cat([seen, among], dim=-1).flatten(0, 1)[:, None], dtype)
+        return cls(layers, n, prompt_slots, prompt_mask, slots.flatten(1) if most else None, own_mask)
 
 
 # The pass that the model is in; where there is none, the mask counts that the model is called with.
@@ -125,8 +134,7 @@ def tree_attention(
         return _grouped(query, key, value, attention_mask, scaling).transpose(1, 2), None
     groups = query.shape[1] // key.shape[1]
     if tree.prompt_slots == 0:  # nothing is stored: one sequence a question, its padding at the end
-        key, value = _expanded(key, groups), _expanded(value, groups)
-        output = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+        output = causal_attention(query, _expanded(key, groups), _expanded(value, groups), scaling)
         return output.transpose(1, 2), None
     stored = tree.layers[cast(int, module.layer_idx)]
     own_key = _expanded(_own(stored.keys, key, tree), groups)
@@ -179,11 +187,7 @@ def _by_question(states: Tensor, n: int) -> Tensor:
 
 
 class _PromptAndOwn(torch.autograd.Function):
-    """Attention to the prompt, which is constant, and to the own branch, as one softmax over both.
-
-    Each part's backward kernel is given the output and log-sum-exp of the whole, which is what its probabilities and
-    the softmax's gradient depend on; so no probability is kept.
-    """
+    """Attention to the prompt, which is constant, and to the own branch, as one softmax over both."""
 
     @staticmethod
     def forward(
@@ -198,16 +202,13 @@ class _PromptAndOwn(torch.autograd.Function):
     ) -> Tensor:
         n, causal = tree.num_branches, tree.own_mask is None
         groups = query.shape[1] // prompt_key.shape[1]
-        prompt, prompt_lse = _flash(
-            _folded(query, groups), prompt_key, prompt_value, attn_mask=_broadcast(tree, query, groups), scale=scale
+        mask = _broadcast(tree, query, groups)
+        prompt, prompt_lse = attend(_folded(query, groups), prompt_key, prompt_value, mask=mask, scale=scale)
+        own, own_lse = attend(_by_branch(query, n), own_key, own_value, mask=tree.own_mask, causal=causal, scale=scale)
+        output, lse = merge(
+            (_by_question(own, n), _by_question(own_lse, n)),
+            (prompt.reshape(query.shape), prompt_lse.reshape(query.shape[:3])),
         )
-        prompt, prompt_lse = prompt.reshape(query.shape), prompt_lse.reshape(query.shape[:3])
-        own, own_lse = _flash(
-            _by_branch(query, n), own_key, own_value, 0.0, causal, attn_mask=tree.own_mask, scale=scale
-        )
-        own, own_lse = _by_question(own, n), _by_question(own_lse, n)
-        lse = torch.logaddexp(prompt_lse, own_lse)
-        output = torch.lerp(own, prompt, (prompt_lse - lse).exp()[..., None].to(own.dtype))
         ctx.save_for_backward(query, own_key, own_value, prompt_key, prompt_value, output, lse)
         ctx.tree, ctx.scale = tree, scale
         return output
@@ -217,27 +218,28 @@ class _PromptAndOwn(torch.autograd.Function):
         query, own_key, own_value, prompt_key, prompt_value, output, lse = ctx.saved_tensors
         tree, scale = ctx.tree, ctx.scale
         n, groups = tree.num_branches, query.shape[1] // prompt_key.shape[1]
-        folded = [_folded(tensor, groups) for tensor in (gradients[0], query, output)]
-        mask, folded_lse = _broadcast(tree, query, groups), lse.reshape(*folded[0].shape[:3])
-        from_prompt, _, _ = _flash_backward(
-            folded[0],
-            folded[1],
+        gradient, folded, whole = (_folded(tensor, groups) for tensor in (gradients[0], query, output))
+        from_prompt = query_backward(
+            gradient,
+            folded,
             prompt_key,
             prompt_value,
-            folded[2],
-            folded_lse,
-            0.0,
-            False,
-            attn_mask=mask,
+            (whole, lse.reshape(whole.shape[:3])),
+            mask=_broadcast(tree, query, groups),
             scale=scale,
         )
-        gradient, query, output = (_by_branch(tensor, n) for tensor in (gradients[0], query, output))
-        lse = _by_branch(lse[..., None], n)[..., 0]
-        causal = tree.own_mask is None
-        from_own, key_gradient, value_gradient = _flash_backward(
-            gradient, query, own_key, own_value, output, lse, 0.0, causal, attn_mask=tree.own_mask, scale=scale
+        gradient, folded, whole = (_by_branch(tensor, n) for tensor in (gradients[0], query, output))
+        from_own, key_gradient, value_gradient = attend_backward(
+            gradient,
+            folded,
+            own_key,
+            own_value,
+            (whole, _by_branch(lse[..., None], n)[..., 0]),
+            mask=tree.own_mask,
+            causal=tree.own_mask is None,
+            scale=scale,
         )
-        query_gradient = from_prompt.reshape(gradients[0].shape) + _by_question(from_own, n)
+        query_gradient = from_prompt.reshape(query.shape) + _by_question(from_own, n)
         return query_gradient, key_gradient, value_gradient, None, None, None, None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aspire_llm.config import SelfEvaluationConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.self_evaluation import AnswerReader, read_answers
+from aspire_llm.lm.self_evaluation import AnswerReader
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import LabelledAnswer, Question
 
@@ -90,7 +90,7 @@ def verdict_loss(
     verdict_tokens: tuple[int, int],
     batch: Sequence[VerdictExample],
     *,
-    read: AnswerReader = read_answers,
+    read: AnswerReader = AdaptedModel.read_answers,
 ) -> Tensor:
     """Mean over the batch of mean_{S_c} −log f(z_c | ·) + mean_{S_w} −log f(z_w | ·), over the whole vocabulary.
 
