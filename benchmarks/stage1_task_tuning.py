@@ -72,7 +72,7 @@ def ours(both: Subject, case: Case) -> None:
             "stage 1",
             both.ours.task.parameters(),
             lambda batch: task_loss(both.ours, batch),
-            lambda example: SOFT_TOKENS + example.num_positions,
+            lambda example: SOFT_TOKENS + len(example.prompt.token_ids) + len(example.target),
             _CONFIG,
             seed=0,
             checkpoint=Path(directory) / "checkpoint",

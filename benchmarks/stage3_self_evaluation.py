@@ -69,7 +69,7 @@ def ours(both: Subject, case: Case) -> tuple[float, Tensor]:
     """Loss and gradient of θs with the prefix read once."""
     prompt, answers = _question(both, case)
     example = VerdictExample(prompt, correct=answers[:1], wrong=answers[1:])
-    return _with_gradient(both, verdict_loss(both.ours, both.verdict_tokens, [example]))
+    return _with_gradient(both, verdict_loss(both.ours, both.verdict_tokens, [example])[0])
 
 
 def peer(both: Subject, case: Case) -> tuple[float, Tensor]:

@@ -117,7 +117,7 @@ class Pipeline:
             return task_examples(self.questions[split], self.encoder, self.backbone.eos_token_id)
 
         def length(example: TaskExample) -> int:
-            return self.config.stage1.num_soft_tokens + example.num_positions
+            return self.config.stage1.num_soft_tokens + len(example.prompt.token_ids) + len(example.target)
 
         return self._trained(TASK, self.config.stage1, loss, length, examples)
 
@@ -147,7 +147,8 @@ class Pipeline:
             return partial(verdict_loss, model, self.verdict_tokens, read=kept.read)
 
         def length(example: VerdictExample) -> int:
-            return example.num_positions(config.num_soft_tokens)
+            answers = [*example.correct, *example.wrong]
+            return len(example.prompt.token_ids) + sum(len(ids) + config.num_soft_tokens for ids in answers)
 
         def examples(split: Split) -> list[VerdictExample]:
             return verdict_examples(self.questions[split], samples, self.encoder, config)

@@ -67,6 +67,16 @@ def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return passes
 
 
+@torch.no_grad()
+def test_empty_answers_alone(llama: Backbone) -> None:
+    model = AdaptedModel(llama, soft_prompt(llama, seed=1), soft_prompt(llama, length=4, seed=2))
+    prompts = [encoder_of(llama).prompt(question) for question in QUESTIONS]
+    logits = model.verdict_logits(*model.read_answers(prompts, [[()], [()]]))[:, 0]
+    for row, prompt in zip(logits, prompts, strict=True):
+        expected = full_forward(model, sequence_embeddings(model, prompt, verdict=True))[-1]
+        torch.testing.assert_close(row, expected, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("as_tree", [True, False])
 @torch.no_grad()
 def test_answers_that_begin_alike_are_read_as_one_tree(

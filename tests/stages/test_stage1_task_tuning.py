@@ -32,7 +32,7 @@ def naive_loss(model: AdaptedModel, batch: list[TaskExample]) -> torch.Tensor:
 def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
     ours, theirs = soft_prompt(backbone), soft_prompt(backbone)
     batch = task_examples(QUESTIONS, encoder_of(backbone), backbone.eos_token_id)
-    loss = task_loss(AdaptedModel(backbone, ours), batch)
+    loss = task_loss(AdaptedModel(backbone, ours), batch).mean()
     loss.backward()
     expected = naive_loss(AdaptedModel(backbone, theirs), batch)
     expected.backward()
@@ -56,9 +56,9 @@ def test_no_reference_at_all(llama: Backbone) -> None:
 def test_layers_computed_again_give_the_same_gradient(backbone: Backbone) -> None:
     kept, again = soft_prompt(backbone), soft_prompt(backbone)
     batch = task_examples(QUESTIONS, encoder_of(backbone), backbone.eos_token_id)
-    task_loss(AdaptedModel(backbone, kept), batch).backward()
+    task_loss(AdaptedModel(backbone, kept), batch).mean().backward()
     with backbone.layers_recomputed():
-        task_loss(AdaptedModel(backbone, again), batch).backward()
+        task_loss(AdaptedModel(backbone, again), batch).mean().backward()
     torch.testing.assert_close(again.prompt_embeddings.grad, kept.prompt_embeddings.grad, atol=1e-6, rtol=1e-5)
     assert all("forward" not in vars(module) for module in backbone.model.modules())
 

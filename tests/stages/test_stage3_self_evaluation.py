@@ -95,7 +95,7 @@ def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
     task, ours = soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2)
     theirs = soft_prompt(backbone, length=4, seed=2)
     batch = examples(backbone)
-    loss = verdict_loss(AdaptedModel(backbone, task, ours), PAIR, batch)
+    loss = verdict_loss(AdaptedModel(backbone, task, ours), PAIR, batch).mean()
     loss.backward()
     assert task.prompt_embeddings.grad is None
     expected = naive_loss(AdaptedModel(backbone, task, theirs), batch)
@@ -156,13 +156,13 @@ def test_kept_prefixes_change_nothing_and_are_read_once(llama: Backbone, monkeyp
     adapter = soft_prompt(llama, length=4, seed=2)
     model = AdaptedModel(llama, soft_prompt(llama, seed=1), adapter)
     batch = examples(llama)
-    expected = verdict_loss(model, PAIR, batch)
+    expected = verdict_loss(model, PAIR, batch).mean()
     expected.backward()
     gradient, adapter.prompt_embeddings.grad = adapter.prompt_embeddings.grad, None
     reads = count_reads(monkeypatch)
     kept = KeptPrefixes(llama, 10 * 2**20)
     for _ in range(3):
-        loss = verdict_loss(model, PAIR, batch, read=kept.read)
+        loss = verdict_loss(model, PAIR, batch, read=kept.read).mean()
         assert loss.item() == expected.item()
     loss.backward()
     assert torch.equal(adapter.prompt_embeddings.grad, gradient)

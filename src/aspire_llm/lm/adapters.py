@@ -18,13 +18,14 @@ import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.tensor_file import write_tensors
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
@@ -191,7 +192,7 @@ def new_adapter(backbone: Backbone, name: str, config: TrainingConfig, *, seed: 
 def save_adapter(adapter: Adapter, folder: Path) -> None:
     """Write `adapter_model.safetensors` and `adapter_config.json` into a folder, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in adapter.state().items()}, folder / _WEIGHTS)
+    write_tensors(folder / _WEIGHTS, adapter.state())
     (folder / _CONFIG).write_text(json.dumps(adapter.config(), indent=2) + "\n", encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -17,6 +18,16 @@ def by_length(
         indices = order[start : start + batch_size]
         results |= zip(indices, compute(indices), strict=True)
     return [results[i] for i in range(len(lengths))]
+
+
+def training_batches(
+    examples: Sequence[Item], length: Callable[[Item], int], batch_size: int, budget: int, *, seed: int
+) -> list[list[list[Item]]]:
+    """All examples in batches of about equal length, each batch as the passes that a budget of positions asks for."""
+    lengths = [length(example) for example in examples]
+    batches = length_batches(lengths, batch_size, seed=seed)
+    passes = [split_by_budget(batch, lengths, budget) for batch in batches]
+    return [[[examples[i] for i in indices] for indices in batch] for batch in passes]
 
 
 def length_batches(lengths: Sequence[int], batch_size: int, *, seed: int) -> list[list[int]]:

@@ -108,8 +108,9 @@ class PrefixCache:
             n branches a question, each after its sequence.
         """
         sees = self.up_to_date(branches.sees)
-        with torch.no_grad():
-            self._forward(branches, embeddings[:, None], tree.valid[:, None], None, keep=True, tree=tree)
+        if tree.valid.numel():  # else all sequences are empty
+            with torch.no_grad():
+                self._forward(branches, embeddings[:, None], tree.valid[:, None], None, keep=True, tree=tree)
         self.num_slots += tree.valid.shape[-1]
         sees = torch.cat([sees.expand(-1, tree.paths.shape[1], -1), tree.paths], dim=-1)
         return Branches(sees, branches.positions + tree.paths.sum(-1))

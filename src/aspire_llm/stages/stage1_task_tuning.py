@@ -19,11 +19,6 @@ class TaskExample:
     prompt: EncodedPrompt
     target: tuple[int, ...]
 
-    @property
-    def num_positions(self) -> int:
-        """Positions of prompt and target."""
-        return len(self.prompt.token_ids) + len(self.target)
-
 
 def task_examples(questions: Sequence[Question], encoder: Encoder, eos_token_id: int) -> list[TaskExample]:
     """What θp learns from: the first reference of every answerable question.
@@ -43,8 +38,8 @@ def task_examples(questions: Sequence[Question], encoder: Encoder, eos_token_id:
 
 
 def task_loss(model: AdaptedModel, batch: Sequence[TaskExample]) -> Tensor:
-    """Mean over the batch of −(1/|y|) Σ_j log f(y_j | [θp; x; y_<j])."""
+    """−(1/|y|) Σ_j log f(y_j | [θp; x; y_<j]) of every question, `[B]`."""
     log_probs, questions = answer_log_probs(
         model, [example.prompt for example in batch], [example.target for example in batch]
     )
-    return -mean_per_answer(log_probs, questions, len(batch)).mean()
+    return -mean_per_answer(log_probs, questions, len(batch))

@@ -24,11 +24,6 @@ class VerdictExample:
     correct: tuple[tuple[int, ...], ...]
     wrong: tuple[tuple[int, ...], ...]
 
-    def num_positions(self, soft_tokens: int) -> int:
-        """Positions of the prompt, and of every answer with θs after it."""
-        answers = [*self.correct, *self.wrong]
-        return len(self.prompt.token_ids) + len(answers) * (max(map(len, answers)) + soft_tokens)
-
 
 def select_answers(
     question: Question, answers: Sequence[LabelledAnswer], *, max_correct: int, max_wrong: int
@@ -92,7 +87,7 @@ def verdict_loss(
     *,
     read: AnswerReader = AdaptedModel.read_answers,
 ) -> Tensor:
-    """Mean over the batch of mean_{S_c} −log f(z_c | ·) + mean_{S_w} −log f(z_w | ·), over the whole vocabulary.
+    """mean_{S_c} −log f(z_c | ·) + mean_{S_w} −log f(z_w | ·) of every question, over the whole vocabulary, `[B]`.
 
     The prefix `[θp] [x] [ŷ]` is read once without gradient; only the rows of θs are differentiated. `read` reads it,
     or remembers it.
@@ -100,13 +95,9 @@ def verdict_loss(
     answers = [example.correct + example.wrong for example in batch]
     cache, branches = read(model, [example.prompt for example in batch], answers)
     log_probs = torch.log_softmax(model.verdict_logits(cache, branches), dim=-1)  # [B, n, V]
-    targets = torch.zeros(log_probs.shape[:2], dtype=torch.long)
-    weights = torch.zeros(log_probs.shape[:2])
-    for row, example in enumerate(batch):
-        start = 0
-        for verdict, own in zip(verdict_tokens, (example.correct, example.wrong), strict=True):
-            targets[row, start : start + len(own)] = verdict
-            weights[row, start : start + len(own)] = 1 / max(1, len(own))
-            start += len(own)
-    targets, weights = targets.to(log_probs.device), weights.to(log_probs.device)
-    return -(log_probs.gather(-1, targets[..., None])[..., 0] * weights).sum() / len(batch)
+    losses = []
+    for own, example in zip(log_probs, batch, strict=True):
+        split, end = len(example.correct), len(example.correct) + len(example.wrong)
+        sets = zip((own[:split], own[split:end]), verdict_tokens, strict=True)
+        losses.append(sum(-rows[:, verdict].mean() for rows, verdict in sets if len(rows)))
+    return torch.stack(losses)
