@@ -79,8 +79,9 @@ class AdaptedModel:
         return logits.view(*tokens.shape, -1), branches
 
     def extend_by_tokens(self, cache: PrefixCache, branches: Branches, tokens: TokenGrid) -> Branches:
-        """Read token ids on top of n branches a question; a question with fewer than n has empty ones."""
+        """Read n lists of token ids a question on top of its one branch: n branches, the missing ones empty."""
         token_ids, valid = self.token_grid(tokens)
+        branches = branches.select(torch.zeros(valid.shape[:2], dtype=torch.long, device=valid.device))
         if token_ids.shape[-1] == 0:
             return branches
         with self.task.active(), torch.no_grad():

@@ -44,8 +44,7 @@ def read_answers(
     n = max(len(own) for own in answers)
     longest = max(len(ids) for own in answers for ids in own)
     cache, branches, _ = model.read(prompts, room=n * longest)
-    everyone = torch.zeros(len(prompts), n, dtype=torch.long, device=model.backbone.device)
-    return cache, model.extend_by_tokens(cache, branches.select(everyone), answers)
+    return cache, model.extend_by_tokens(cache, branches, answers)
 
 
 class KeptPrefixes:
