@@ -6,6 +6,7 @@ or for several answers that share one prefix.
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -25,6 +26,8 @@ from aspire_llm.errors import ModelError
 from aspire_llm.lm.packed_linear import pack_linear_layers
 from aspire_llm.lm.tree_attention import additive
 
+_logger = logging.getLogger(__name__)
+
 _REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "position_ids", "past_key_values", "logits_to_keep")
 
 
@@ -34,7 +37,8 @@ class Backbone:
     Attributes:
         model: In evaluation mode, no parameter requires a gradient.
         tokenizer: With an end-of-sequence token, which ends every answer.
-        window: Most positions that the model can attend over, soft tokens included.
+        window: Most positions that the model can read, soft tokens included.
+        sliding_window: How many positions the sliding layers look back over, their own included; None: all.
         takes_trees: Whether the model's attention was found to be exchangeable; None until it is first used.
         width: Width d of the token embeddings.
         num_layers: Decoder layers.
@@ -48,7 +52,9 @@ class Backbone:
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.window = _window(model)
+        self.sliding_window = _sliding_window(model)
         self.takes_trees: bool | None = None
+        self._has_slid = False
         self.width = self._embedding.embedding_dim
         self.num_layers: int = model.config.get_text_config().num_hidden_layers
         eos = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
@@ -107,8 +113,24 @@ class Backbone:
     def _layers(self) -> list[nn.Module]:
         return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
+    def slides_at(self, positions: Tensor) -> bool:
+        """Whether the model has layers that do not see all that comes before one of these positions."""
+        if self.sliding_window is None or int(positions.max()) < self.sliding_window:
+            return False
+        if not self._has_slid:
+            self._has_slid = True
+            _logger.warning("beyond the sliding window of %d: one masked product a pass", self.sliding_window)
+        return True
+
     def forward(
-        self, embeddings: Tensor, *, mask: Tensor, positions: Tensor, logits_at: Tensor, cache: Cache | None = None
+        self,
+        embeddings: Tensor,
+        *,
+        mask: Tensor,
+        positions: Tensor,
+        logits_at: Tensor,
+        cache: Cache | None = None,
+        near: Tensor | None = None,
     ) -> Tensor:
         """One pass over embeddings.
 
@@ -118,13 +140,20 @@ class Backbone:
             positions: Position of every row, `[B, R]`.
             logits_at: Rows whose logits are wanted: indices `[B, n]`, or a boolean `[B, R]`.
             cache: Keys and values of earlier passes; takes those of this one.
+            near: The mask of sliding layers, where it differs from the others'.
 
         Returns:
             float32 logits `[B, n, V]`, or `[number of True, V]` for a boolean `logits_at`.
         """
+        far = additive(mask[:, None], self.dtype)  # once a pass, not once a layer
+        masks: Tensor | dict[str, Tensor] = far
+        if near is not None:
+            sliding = additive(near[:, None], self.dtype)
+            # Without types of layers, all of them slide, and the model takes one mask.
+            masks = {"full_attention": far, "sliding_attention": sliding} if _layer_types(self.model) else sliding
         output = self.model(
             inputs_embeds=embeddings.to(self.dtype),
-            attention_mask=additive(mask[:, None], self.dtype),  # once a pass, not once a layer
+            attention_mask=masks,
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
@@ -177,11 +206,19 @@ def resolve_device(device: str) -> torch.device:
 
 
 def _window(model: PreTrainedModel) -> int:
-    """Positions that every layer attends over: masks are explicit, so a sliding window bounds them as well."""
     config = model.config.get_text_config()
-    sliding = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    limits = [limit for limit in (getattr(config, "max_position_embeddings", None), sliding) if limit]
-    return min(limits, default=2**30)
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings",)]
+    return min((limit for limit in limits if limit), default=2**30)
+
+
+def _sliding_window(model: PreTrainedModel) -> int | None:
+    config, layers = model.config.get_text_config(), _layer_types(model)
+    slides = "sliding_attention" in layers if layers else getattr(config, "use_sliding_window", True)
+    return (getattr(config, "sliding_window", None) or None) if slides else None
+
+
+def _layer_types(model: PreTrainedModel) -> set[str]:
+    return set(getattr(model.config.get_text_config(), "layer_types", None) or ())
 
 
 def _check_supported(model: PreTrainedModel) -> None:

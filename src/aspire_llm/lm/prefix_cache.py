@@ -59,6 +59,7 @@ class PrefixCache:
         self.batch_size = batch_size
         self.num_slots = 0
         self._prompt_slots = 0
+        self._positions = torch.zeros(batch_size, 0, dtype=torch.long, device=backbone.device)  # of the slots
 
     def root(self) -> Branches:
         """One branch a question that has seen nothing yet."""
@@ -84,14 +85,12 @@ class PrefixCache:
         Returns:
             float32 logits `[number of True in logits_at, V]` in row-major order, and the branches after the tokens.
         """
-        sees = self.up_to_date(branches.sees)
+        sees = torch.cat([self.up_to_date(branches.sees), own_slots(valid)], dim=-1)
         with torch.no_grad():
             logits = self._forward(branches, embeddings, valid, logits_at, keep=True)
-        batch, n, length = valid.shape
-        self.num_slots += n * length
+        self.num_slots = sees.shape[-1]
         self._prompt_slots = self._prompt_slots or self.num_slots
-        own = torch.eye(n, dtype=torch.bool, device=valid.device)[..., None] & valid[:, None]  # [B, n, n, A]
-        sees = torch.cat([sees, own.reshape(batch, n, n * length)], dim=-1)
+        self._positions = torch.cat([self._positions, _new_positions(branches, valid).flatten(1)], dim=-1)
         return logits, Branches(sees, branches.positions + valid.sum(-1))
 
     def prompts_end(self) -> None:
@@ -110,28 +109,37 @@ class PrefixCache:
     ) -> Tensor:
         batch, n, length, width = embeddings.shape
         sees = self.up_to_date(branches.sees)
+        positions = _new_positions(branches, valid).flatten(1)
+        slides = self.backbone.slides_at(positions)
         # With one token a branch nearly everything is stored, and one masked product over all of it is as fast.
-        as_tree = (length > 1 or not self.num_slots) and takes_trees(self.backbone)
+        as_tree = (length > 1 or not self.num_slots) and not slides and takes_trees(self.backbone)
         tree = None
         if as_tree:
             tree = TreePass.plan(self._layers, sees, self._prompt_slots, length, self.backbone.dtype)
         for layer in self._layers:
             layer.keep, layer.whole = keep, not as_tree
-        # Pads repeat a neighbour's position; nobody sees them.
-        positions = branches.positions[..., None] + (valid.cumsum(-1) - 1).clamp(min=0)
+        mask = _dense_mask(sees, valid) if tree is None else torch.ones_like(valid[:, :1, :1])
         with entered(tree):
             return self.backbone.forward(
                 embeddings.reshape(batch, n * length, width),
-                mask=_dense_mask(sees, valid) if tree is None else torch.ones_like(valid[:, :1, :1]),
-                positions=positions.view(batch, n * length),
+                mask=mask,
+                positions=positions,
                 logits_at=logits_at.reshape(batch, n * length),
                 cache=self._cache,
+                near=self._near(mask, positions) if slides else None,
             )
+
+    def _near(self, mask: Tensor, positions: Tensor) -> Tensor:
+        """`mask`, `[B, R, L + R]`, of the layers that see their sliding window alone."""
+        assert self.backbone.sliding_window is not None
+        distance = positions[..., None] - torch.cat([self._positions, positions], dim=-1)[:, None]
+        return mask & (distance < self.backbone.sliding_window)
 
     def select(self, questions: Tensor) -> "PrefixCache":
         """A copy that holds some of the questions, `[B']` row indices, in that order (repeats allowed)."""
         selected = PrefixCache(self.backbone, len(questions))
         selected.num_slots, selected._prompt_slots = self.num_slots, self._prompt_slots
+        selected._positions = self._positions[questions]
         for mine, theirs in zip(self._layers, selected._layers, strict=True):
             theirs.copy_rows(mine, questions)
         return selected
@@ -140,6 +148,10 @@ class PrefixCache:
     def num_bytes(self) -> int:
         """Memory of the keys and values."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self._layers if layer.is_initialized)
+
+    def by_branch(self, output: Tensor, branches: Branches) -> Tensor:
+        """What a layer gave in the last pass on n branches, at the A new tokens of each: `[B, n, A, d]`."""
+        return output.view(*branches.positions.shape, -1, output.shape[-1])
 
     def up_to_date(self, sees: Tensor) -> Tensor:
         """`sees` over all slots: those added since belong to other branches."""
@@ -185,6 +197,17 @@ def _same_on_a_tree(backbone: Backbone) -> bool:
         logits.append(torch.cat([first, second, third]))
     tolerance = 1e-3 if backbone.dtype in (torch.float32, torch.float64) else 0.1
     return bool((logits[0] - logits[1]).abs().max() <= tolerance * logits[1].abs().max())
+
+
+def own_slots(flags: Tensor) -> Tensor:
+    """Flags of n branches' new tokens, `[B, n, A]`, over the slots that these get, `[B, n, n * A]`."""
+    n = flags.shape[1]
+    return (torch.eye(n, dtype=torch.bool, device=flags.device)[..., None] & flags[:, None]).flatten(2)
+
+
+def _new_positions(branches: Branches, valid: Tensor) -> Tensor:
+    """Positions of new tokens, `[B, n, A]`; pads, which nobody sees, repeat a neighbour's."""
+    return branches.positions[..., None] + (valid.cumsum(-1) - 1).clamp(min=0)
 
 
 def _dense_mask(sees: Tensor, valid: Tensor) -> Tensor:
