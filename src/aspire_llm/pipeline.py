@@ -147,7 +147,7 @@ class Pipeline:
             return partial(verdict_loss, model, self.verdict_tokens, read=kept.read)
 
         def length(example: VerdictExample) -> int:
-            return example.num_positions(config.num_soft_tokens)
+            return example.num_positions(config.num_soft_tokens, shares_prefix=self.backbone.shares_prefixes)
 
         def examples(split: Split) -> list[VerdictExample]:
             return verdict_examples(self.questions[split], samples, self.encoder, config)

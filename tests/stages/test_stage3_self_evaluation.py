@@ -181,3 +181,11 @@ def test_beyond_the_budget_prefixes_are_read_anew(llama: Backbone, monkeypatch: 
         kept.read(model, [batch[0].prompt], [batch[0].correct])
         kept.read(model, [batch[1].prompt], [batch[1].correct])
     assert len(reads) == 3
+
+
+def test_positions_of_a_pass(llama: Backbone) -> None:
+    example = examples(llama)[0]
+    prompt, answers = len(example.prompt.token_ids), [*example.correct, *example.wrong]
+    every = len(answers) * (max(len(ids) for ids in answers) + 4)
+    assert example.num_positions(4, shares_prefix=True) == prompt + every
+    assert example.num_positions(4, shares_prefix=False) == len(answers) * prompt + every

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aspire_llm.lm.adapters import Adapter, NoAdapter
 from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.expanded_cache import new_cache
 from aspire_llm.lm.prefix_cache import Branches, PrefixCache
 from aspire_llm.lm.tokenization import EncodedPrompt
 
@@ -40,10 +41,10 @@ class AdaptedModel:
             The cache, one branch a question, and the float32 logits of the first answer token `[B, V]`.
         """
         token_ids = [prompt.token_ids for prompt in prompts]
-        shared = _common_beginning(token_ids)
+        shared = _common_beginning(token_ids) if self.backbone.shares_prefixes else 0
         if shared < _WORTH_SHARING:
             embeddings, valid = self.embed_sequences(token_ids)
-            cache = PrefixCache(self.backbone, len(prompts), valid.shape[-1] + room)
+            cache = new_cache(self.backbone, len(prompts), valid.shape[-1] + room)
             root = cache.root()
         else:
             cache, root = self._read_once(token_ids[0][:shared], len(prompts))
@@ -89,7 +90,10 @@ class AdaptedModel:
             return cache.extend(branches, embedded, valid, logits_at=torch.zeros_like(valid))[1]
 
     def verdict_logits(self, cache: PrefixCache, branches: Branches) -> Tensor:
-        """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs alone."""
+        """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs.
+
+        A cache of a model that shares no prefixes reads the whole branch again, all of it under a θs that is LoRA.
+        """
         batch, n = branches.positions.shape
         with self.task.active(), self.self_evaluation.active():
             soft = self.self_evaluation.soft_tokens()

@@ -2,7 +2,7 @@
 
 Every pass gives the model explicit embeddings, positions and a 4-D mask. Models differ in how they derive the last two
 (OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded batches of soft prompts
-or for several answers that share one prefix.
+or for several answers that share one prefix. A model that cannot be told so much `shares_prefixes` not.
 """
 
 import inspect
@@ -28,7 +28,9 @@ from aspire_llm.lm.tree_attention import additive
 
 _logger = logging.getLogger(__name__)
 
-_REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "position_ids", "past_key_values", "logits_to_keep")
+_REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "logits_to_keep")
+_CACHE_ARGUMENTS = ("past_key_values", "cache_params")  # what attention and what recurrent models call their state
+_MASKED_LAYERS = {"full_attention", "sliding_attention"}
 
 
 class Backbone:
@@ -38,7 +40,11 @@ class Backbone:
         model: In evaluation mode, no parameter requires a gradient.
         tokenizer: With an end-of-sequence token, which ends every answer.
         window: Most positions that the model can read, soft tokens included.
+        shares_prefixes: Whether several branches can continue one stored prefix under a mask.
+        cache_argument: What the model calls the state of what it has read.
+        takes_positions: Whether the positions of a pass can be given.
         sliding_window: How many positions the sliding layers look back over, their own included; None: all.
+        expands: Whether a model that shares no prefixes was seen to read expanded branches rightly.
         takes_trees: Whether the model's attention was found to be exchangeable; None until it is first used.
         width: Width d of the token embeddings.
         num_layers: Decoder layers.
@@ -52,7 +58,14 @@ class Backbone:
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.window = _window(model)
+        reason = _why_not_shared(model)
+        if reason:
+            kind = model.config.model_type
+            _logger.warning("%r models %s: every branch is computed by itself, which takes longer", kind, reason)
+        self.shares_prefixes = reason is None
+        self.cache_argument, self.takes_positions = _cache_argument(model), _takes_positions(model)
         self.sliding_window = _sliding_window(model)
+        self.expands = False
         self.takes_trees: bool | None = None
         self._has_slid = False
         self.width = self._embedding.embedding_dim
@@ -207,7 +220,7 @@ def resolve_device(device: str) -> torch.device:
 
 def _window(model: PreTrainedModel) -> int:
     config = model.config.get_text_config()
-    limits = [getattr(config, name, None) for name in ("max_position_embeddings",)]
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len")]
     return min((limit for limit in limits if limit), default=2**30)
 
 
@@ -221,15 +234,37 @@ def _layer_types(model: PreTrainedModel) -> set[str]:
     return set(getattr(model.config.get_text_config(), "layer_types", None) or ())
 
 
+def _cache_argument(model: PreTrainedModel) -> str:
+    arguments = inspect.signature(model.forward).parameters
+    return next((name for name in _CACHE_ARGUMENTS if name in arguments), "")
+
+
+def _takes_positions(model: PreTrainedModel) -> bool:
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
+def _why_not_shared(model: PreTrainedModel) -> str | None:
+    """What keeps branches from sharing a stored prefix under a mask, as the rest of "such models …"."""
+    config = model.config.get_text_config()
+    if others := _layer_types(model) - _MASKED_LAYERS:
+        return f"have layers of type {', '.join(sorted(others))}"
+    if getattr(model, "_is_stateful", False) or _cache_argument(model) != _CACHE_ARGUMENTS[0]:
+        return "are recurrent"
+    if getattr(config, "alibi", False) or not _takes_positions(model):
+        return "do not take positions"
+    if "local" in getattr(config, "attention_layers", ()):
+        return "mask some layers by themselves"
+    return None
+
+
 def _check_supported(model: PreTrainedModel) -> None:
     kind = model.config.model_type
     arguments = inspect.signature(model.forward).parameters
     if missing := [name for name in _REQUIRED_ARGUMENTS if name not in arguments]:
-        raise ModelError(f"models of type {kind!r} take no {', '.join(missing)}; a decoder with positions is needed")
+        raise ModelError(f"models of type {kind!r} take no {', '.join(missing)}; a decoder of embeddings is needed")
+    if not _cache_argument(model):
+        raise ModelError(f"models of type {kind!r} take no {' or '.join(_CACHE_ARGUMENTS)}; a decoder is needed")
     if getattr(model.config, "is_encoder_decoder", False):
         raise ModelError(f"models of type {kind!r} are encoder-decoders; a decoder-only model is needed")
-    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or [])
-    if recurrent := layers - {"full_attention", "sliding_attention"}:
-        raise ModelError(f"models of type {kind!r} have {', '.join(sorted(recurrent))} layers; attention is needed")
     if not isinstance(model.get_input_embeddings(), nn.Embedding):
         raise ModelError(f"models of type {kind!r} have no token embedding matrix; a text decoder is needed")

@@ -24,10 +24,11 @@ class VerdictExample:
     correct: tuple[tuple[int, ...], ...]
     wrong: tuple[tuple[int, ...], ...]
 
-    def num_positions(self, soft_tokens: int) -> int:
-        """Positions of the prompt, and of every answer with θs after it."""
+    def num_positions(self, soft_tokens: int, *, shares_prefix: bool) -> int:
+        """Positions of the prompt, once or before every answer, and of every answer with θs after it."""
         answers = [*self.correct, *self.wrong]
-        return len(self.prompt.token_ids) + len(answers) * (max(map(len, answers)) + soft_tokens)
+        prompts = 1 if shares_prefix else len(answers)
+        return prompts * len(self.prompt.token_ids) + len(answers) * (max(map(len, answers)) + soft_tokens)
 
 
 def select_answers(
