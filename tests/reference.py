@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SoftPrompt
@@ -44,3 +45,31 @@ def left_padded(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> tuple[
     padded = [torch.cat([torch.full((longest - len(row), row.shape[1]), 0.5), row]) for row in rows]
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     return torch.stack(padded), mask
+
+
+def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_penalty):
+    """The reference: transformers' own beam search on left-padded embeddings."""
+    embeddings, mask = left_padded(model, prompts)
+    output = model.backbone.model.generate(
+        inputs_embeds=embeddings,
+        attention_mask=mask,
+        generation_config=GenerationConfig(
+            num_beams=num_beams,
+            num_return_sequences=num_beams,
+            max_new_tokens=max_new_tokens,
+            length_penalty=length_penalty,
+            early_stopping=False,
+            do_sample=False,
+            eos_token_id=model.backbone.eos_token_id,
+            pad_token_id=model.backbone.tokenizer.pad_token_id,
+            return_dict_in_generate=True,
+            output_scores=True,
+        ),
+    )
+    lengths = (output.beam_indices >= 0).sum(-1).tolist()
+    sequences = [tuple(row[:length]) for row, length in zip(output.sequences.tolist(), lengths, strict=True)]
+    scores = output.sequences_scores.tolist()
+    return [
+        list(zip(sequences[i : i + num_beams], scores[i : i + num_beams], strict=True))
+        for i in range(0, len(sequences), num_beams)
+    ]

@@ -23,7 +23,7 @@ from aspire_llm.lines import prediction_line, read_sample, sample_line, untuned_
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, load_adapter, new_adapter, save_adapter
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.self_evaluation import KeptPrefixes
+from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
 from aspire_llm.predictor import EXAMPLES, SelectivePredictor, likeliest_answers, load_model, new_encoder
 from aspire_llm.provenance import record_provenance, record_seconds_a_question, timed
 from aspire_llm.records import LabelledAnswer, Question, Split
@@ -148,7 +148,7 @@ class Pipeline:
 
         def length(example: VerdictExample) -> int:
             answers = [*example.correct, *example.wrong]
-            return len(example.prompt.token_ids) + sum(len(ids) + config.num_soft_tokens for ids in answers)
+            return num_positions(self.backbone, example.prompt, answers, config.num_soft_tokens)
 
         def examples(split: Split) -> list[VerdictExample]:
             return verdict_examples(self.questions[split], samples, self.encoder, config)

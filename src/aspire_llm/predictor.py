@@ -15,6 +15,7 @@ from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter
 from aspire_llm.lm.backbone import Backbone, load_backbone
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.expanded_cache import check_readable
 from aspire_llm.lm.hypotheses import Decoded
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import Encoder
@@ -129,7 +130,9 @@ class SelectivePredictor:
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
     """The frozen model of a configuration; ``demo`` is the embedded one."""
     source = MODEL_DIR if config.model == "demo" else config.model
-    return load_backbone(source, device=device or config.device, dtype=config.dtype)
+    backbone = load_backbone(source, device=device or config.device, dtype=config.dtype)
+    check_readable(backbone)
+    return backbone
 
 
 def new_encoder(backbone: Backbone, config: RunConfig, examples: Sequence[Question]) -> Encoder:

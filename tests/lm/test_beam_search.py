@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from reference import encoder_of, left_padded, soft_prompt
+from reference import encoder_of, generate, left_padded, soft_prompt
 from transformers import GenerationConfig
 
 from aspire_llm.errors import ModelError
@@ -22,34 +22,6 @@ QUESTIONS = [
     Question("1", "Where was the old piano built, and is it correct that it was never played?"),
     Question("2", "Who built the old piano?"),
 ]
-
-
-def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_penalty):
-    """The reference: transformers' own beam search on left-padded embeddings."""
-    embeddings, mask = left_padded(model, prompts)
-    output = model.backbone.model.generate(
-        inputs_embeds=embeddings,
-        attention_mask=mask,
-        generation_config=GenerationConfig(
-            num_beams=num_beams,
-            num_return_sequences=num_beams,
-            max_new_tokens=max_new_tokens,
-            length_penalty=length_penalty,
-            early_stopping=False,
-            do_sample=False,
-            eos_token_id=model.backbone.eos_token_id,
-            pad_token_id=model.backbone.tokenizer.pad_token_id,
-            return_dict_in_generate=True,
-            output_scores=True,
-        ),
-    )
-    lengths = (output.beam_indices >= 0).sum(-1).tolist()
-    sequences = [tuple(row[:length]) for row, length in zip(output.sequences.tolist(), lengths, strict=True)]
-    scores = output.sequences_scores.tolist()
-    return [
-        list(zip(sequences[i : i + num_beams], scores[i : i + num_beams], strict=True))
-        for i in range(0, len(sequences), num_beams)
-    ]
 
 
 def tokens_of(model: AdaptedModel, prompts) -> list[int]:

@@ -8,7 +8,7 @@ from aspire_llm.config import SelfEvaluationConfig, TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, new_adapter
 from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.self_evaluation import KeptPrefixes
+from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
 from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, select_answers, verdict_examples, verdict_loss
 
@@ -181,3 +181,11 @@ def test_beyond_the_budget_prefixes_are_read_anew(llama: Backbone, monkeypatch: 
         kept.read(model, [batch[0].prompt], [batch[0].correct])
         kept.read(model, [batch[1].prompt], [batch[1].correct])
     assert len(reads) == 3
+
+
+def test_positions_of_a_pass(llama: Backbone) -> None:
+    prompt = examples(llama)[0].prompt
+    answers, own = [(5, 6), (), (7,)], len(prompt.token_ids)
+    assert num_positions(llama, prompt, answers, soft_tokens=4) == own + (2 + 4) + 4 + (1 + 4)
+    llama.shares_prefixes = False
+    assert num_positions(llama, prompt, answers, soft_tokens=4) == 3 * own + (2 + 4) + 4 + (1 + 4)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aspire_llm.lm.adapters import Adapter, NoAdapter
 from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.expanded_cache import new_cache
 from aspire_llm.lm.prefix_cache import Branches, PrefixCache
 from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tokenization import EncodedPrompt
@@ -60,14 +61,14 @@ class AdaptedModel:
         self, prompts: Sequence[EncodedPrompt], room: int, *, with_logits: bool
     ) -> tuple[PrefixCache, Branches, Tensor]:
         token_ids = [prompt.token_ids for prompt in prompts]
-        shared = _worth_reading_once(prompts)
+        shared = _worth_reading_once(prompts) if self.backbone.shares_prefixes else 0
         if shared:
             cache, root = self._read_once(token_ids[0][:shared], len(prompts))
             rest, valid = self.token_grid([[ids[shared:]] for ids in token_ids])
             embeddings = self.backbone.embed(rest)
         else:
             embeddings, valid = self.embed_sequences(token_ids)
-            cache = PrefixCache(self.backbone, len(prompts), valid.shape[-1] + room)
+            cache = new_cache(self.backbone, len(prompts), valid.shape[-1] + room)
             root = cache.root()
         with self.task.active(), torch.no_grad():
             logits, branches = cache.extend(root, embeddings, valid, _ends(valid) if with_logits else None)
@@ -111,6 +112,8 @@ class AdaptedModel:
         self, cache: PrefixCache, branches: Branches, unread: Sequence[Sequence[int]] | None = None
     ) -> Tensor:
         """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs alone.
+
+        The cache of a model that shares no prefixes reads the whole branch again, all of it under a θs that is LoRA.
 
         Args:
             cache: Holds the branches.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.config import TrainingConfig
-from aspire_llm.errors import RunDirectoryError
+from aspire_llm.errors import ModelError, RunDirectoryError
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.tensor_file import write_tensors
 
@@ -117,7 +117,7 @@ class SoftPrompt(NoAdapter):
             "token_dim": self.prompt_embeddings.shape[1],
             "num_transformer_submodules": 1,
             "num_layers": text_config.num_hidden_layers,
-            "num_attention_heads": text_config.num_attention_heads,
+            "num_attention_heads": getattr(text_config, "num_attention_heads", None),
             "prompt_tuning_init": "SAMPLE_VOCAB",
         }
 
@@ -138,7 +138,11 @@ class LoraAdapter:
             warnings.simplefilter("ignore", UserWarning)
             if name in getattr(model, "peft_config", {}):
                 model.delete_adapter(name)
-            model.add_adapter(lora_config, adapter_name=name)
+            try:
+                model.add_adapter(lora_config, adapter_name=name)
+            except ValueError as error:  # layers whose weights a model reads past their forward
+                kind = model.config.model_type
+                raise ModelError(f"peft has no LoRA for all layers of {kind!r} models; use soft_prompt") from error
         _activate(model, [])
 
     @classmethod

@@ -47,10 +47,11 @@ def answer_features(
     with model.backbone.layer_outputs() as outputs:
         cache, root, first_logits = model.read(prompts)
         last = outputs[-model.backbone.num_layers :]
+        hidden = [cache.by_branch(last[layer], root)[:, 0] for layer in layers]
         # Padding stands at the end, and what all prompts begin with may have been read in a pass of its own.
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        ends = [last[0].shape[1] - 1 - (longest - len(prompt.token_ids)) for prompt in prompts]
-        first_hidden = [last[layer][torch.arange(len(prompts)), ends] for layer in layers]  # [B, d] each
+        ends = [hidden[0].shape[1] - 1 - (longest - len(prompt.token_ids)) for prompt in prompts]
+        first_hidden = [states[torch.arange(len(prompts)), ends] for states in hidden]  # [B, d] each
         token_ids, valid = model.token_grid(answers)
         length = token_ids.shape[-1]
         logits = first_logits[:0]
@@ -60,6 +61,7 @@ def answer_features(
             with model.task.active():
                 logits, _ = cache.extend(branches, model.backbone.embed(token_ids), valid, logits_at=valid)
             last = outputs[-model.backbone.num_layers :]
+            hidden = [cache.by_branch(last[layer], branches) for layer in layers]  # [B, n, A, d] each
     rows = valid.flatten().cumsum(0).view(valid.shape) - 1  # of a token in `logits`
     result: list[list[AnswerFeatures]] = []
     for i, own in enumerate(answers):
@@ -67,11 +69,8 @@ def answer_features(
         for j, ids in enumerate(own):
             predicting = torch.cat([first_logits[i : i + 1], logits[rows[i, j, : len(ids)]]])
             targets = torch.tensor([*ids, model.backbone.eos_token_id], device=predicting.device)
-            if ids:
-                hidden = [last[layer][i, j * length + len(ids) - 1] for layer in layers]
-            else:
-                hidden = [state[i] for state in first_hidden]
-            result[-1].append(_features(predicting, targets, hidden))
+            ends_in = [states[i, j, len(ids) - 1] for states in hidden] if ids else [state[i] for state in first_hidden]
+            result[-1].append(_features(predicting, targets, ends_in))
     return result
 
 
@@ -80,10 +79,8 @@ def verdict_states(model: AdaptedModel, prompts: Sequence[EncodedPrompt], answer
     """Last layer's output at the last soft token of θs after each answer, float32 `[B, n, d]`."""
     cache, branches = model.read_answers(prompts, answers)
     with model.backbone.layer_outputs() as outputs:
-        logits = model.verdict_logits(cache, branches)
-    states = outputs[-1]
-    batch, n, _ = logits.shape
-    return states.view(batch, n, -1, states.shape[-1])[:, :, -1].float()
+        model.verdict_logits(cache, branches)
+    return cache.by_branch(outputs[-1], branches)[:, :, -1].float()
 
 
 def _features(logits: Tensor, targets: Tensor, hidden: Sequence[Tensor]) -> AnswerFeatures:

@@ -2,10 +2,11 @@
 
 Every pass gives the model explicit embeddings, positions and a 4-D mask. Models differ in how they derive the last two
 (OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded batches of soft prompts
-or for several answers that share one prefix.
+or for several answers that share one prefix. A model that cannot be told so much `shares_prefixes` not.
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -26,7 +27,11 @@ from aspire_llm.lm.allocator import keep_freed_memory
 from aspire_llm.lm.packed_linear import pack_linear_layers
 from aspire_llm.lm.tree_attention import additive
 
-_REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "position_ids", "past_key_values", "logits_to_keep")
+_logger = logging.getLogger(__name__)
+
+_REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "logits_to_keep")
+_CACHE_ARGUMENTS = ("past_key_values", "cache_params")  # what attention and what recurrent models call their state
+_MASKED_LAYERS = {"full_attention", "sliding_attention"}
 
 
 class Backbone:
@@ -35,7 +40,12 @@ class Backbone:
     Attributes:
         model: In evaluation mode, no parameter requires a gradient.
         tokenizer: With an end-of-sequence token, which ends every answer.
-        window: Most positions that the model can attend over, soft tokens included.
+        window: Most positions that the model can read, soft tokens included.
+        shares_prefixes: Whether several branches can continue one stored prefix under a mask.
+        cache_argument: What the model calls the state of what it has read.
+        takes_positions: Whether the positions of a pass can be given.
+        sliding_window: How many positions the sliding layers look back over, their own included; None: all.
+        expands: Whether a model that shares no prefixes was seen to read expanded branches rightly.
         takes_trees: Whether the model's attention was found to be exchangeable; None until it is first used.
         width: Width d of the token embeddings.
         num_layers: Decoder layers.
@@ -51,7 +61,16 @@ class Backbone:
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.window = _window(model)
+        reason = _why_not_shared(model)
+        if reason:
+            kind = model.config.model_type
+            _logger.warning("%r models %s: every branch is computed by itself, which takes longer", kind, reason)
+        self.shares_prefixes = reason is None
+        self.cache_argument, self.takes_positions = _cache_argument(model), _takes_positions(model)
+        self.sliding_window = _sliding_window(model)
+        self.expands = False
         self.takes_trees: bool | None = None
+        self._has_slid = False
         self.width = self._embedding.embedding_dim
         self.num_layers: int = model.config.get_text_config().num_hidden_layers
         eos = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
@@ -110,8 +129,24 @@ class Backbone:
     def _layers(self) -> list[nn.Module]:
         return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
+    def slides_at(self, positions: Tensor) -> bool:
+        """Whether the model has layers that do not see all that comes before one of these positions."""
+        if self.sliding_window is None or int(positions.max()) < self.sliding_window:
+            return False
+        if not self._has_slid:
+            self._has_slid = True
+            _logger.warning("beyond the sliding window of %d: one masked product a pass", self.sliding_window)
+        return True
+
     def forward(
-        self, embeddings: Tensor, *, mask: Tensor, positions: Tensor, logits_at: Tensor, cache: Cache | None = None
+        self,
+        embeddings: Tensor,
+        *,
+        mask: Tensor,
+        positions: Tensor,
+        logits_at: Tensor,
+        cache: Cache | None = None,
+        near: Tensor | None = None,
     ) -> Tensor:
         """One pass over embeddings.
 
@@ -121,13 +156,20 @@ class Backbone:
             positions: Position of every row, `[B, R]`.
             logits_at: Rows whose logits are wanted: indices `[B, n]`, or a boolean `[B, R]`.
             cache: Keys and values of earlier passes; takes those of this one.
+            near: The mask of sliding layers, where it differs from the others'.
 
         Returns:
             float32 logits `[B, n, V]`, or `[number of True, V]` for a boolean `logits_at`.
         """
+        far = additive(mask[:, None], self.dtype)  # once a pass, not once a layer
+        masks: Tensor | dict[str, Tensor] = far
+        if near is not None:
+            sliding = additive(near[:, None], self.dtype)
+            # Without types of layers, all of them slide, and the model takes one mask.
+            masks = {"full_attention": far, "sliding_attention": sliding} if _layer_types(self.model) else sliding
         output = self.model(
             inputs_embeds=embeddings.to(self.dtype),
-            attention_mask=additive(mask[:, None], self.dtype),  # once a pass, not once a layer
+            attention_mask=masks,
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
@@ -180,22 +222,52 @@ def resolve_device(device: str) -> torch.device:
 
 
 def _window(model: PreTrainedModel) -> int:
-    """Positions that every layer attends over: masks are explicit, so a sliding window bounds them as well."""
     config = model.config.get_text_config()
-    sliding = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    limits = [limit for limit in (getattr(config, "max_position_embeddings", None), sliding) if limit]
-    return min(limits, default=2**30)
+    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len")]
+    return min((limit for limit in limits if limit), default=2**30)
+
+
+def _sliding_window(model: PreTrainedModel) -> int | None:
+    config, layers = model.config.get_text_config(), _layer_types(model)
+    slides = "sliding_attention" in layers if layers else getattr(config, "use_sliding_window", True)
+    return (getattr(config, "sliding_window", None) or None) if slides else None
+
+
+def _layer_types(model: PreTrainedModel) -> set[str]:
+    return set(getattr(model.config.get_text_config(), "layer_types", None) or ())
+
+
+def _cache_argument(model: PreTrainedModel) -> str:
+    arguments = inspect.signature(model.forward).parameters
+    return next((name for name in _CACHE_ARGUMENTS if name in arguments), "")
+
+
+def _takes_positions(model: PreTrainedModel) -> bool:
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
+def _why_not_shared(model: PreTrainedModel) -> str | None:
+    """What keeps branches from sharing a stored prefix under a mask, as the rest of "such models …"."""
+    config = model.config.get_text_config()
+    if others := _layer_types(model) - _MASKED_LAYERS:
+        return f"have layers of type {', '.join(sorted(others))}"
+    if getattr(model, "_is_stateful", False) or _cache_argument(model) != _CACHE_ARGUMENTS[0]:
+        return "are recurrent"
+    if getattr(config, "alibi", False) or not _takes_positions(model):
+        return "do not take positions"
+    if "local" in getattr(config, "attention_layers", ()):
+        return "mask some layers by themselves"
+    return None
 
 
 def _check_supported(model: PreTrainedModel) -> None:
     kind = model.config.model_type
     arguments = inspect.signature(model.forward).parameters
     if missing := [name for name in _REQUIRED_ARGUMENTS if name not in arguments]:
-        raise ModelError(f"models of type {kind!r} take no {', '.join(missing)}; a decoder with positions is needed")
+        raise ModelError(f"models of type {kind!r} take no {', '.join(missing)}; a decoder of embeddings is needed")
+    if not _cache_argument(model):
+        raise ModelError(f"models of type {kind!r} take no {' or '.join(_CACHE_ARGUMENTS)}; a decoder is needed")
     if getattr(model.config, "is_encoder_decoder", False):
         raise ModelError(f"models of type {kind!r} are encoder-decoders; a decoder-only model is needed")
-    layers = set(getattr(model.config.get_text_config(), "layer_types", None) or [])
-    if recurrent := layers - {"full_attention", "sliding_attention"}:
-        raise ModelError(f"models of type {kind!r} have {', '.join(sorted(recurrent))} layers; attention is needed")
     if not isinstance(model.get_input_embeddings(), nn.Embedding):
         raise ModelError(f"models of type {kind!r} have no token embedding matrix; a text decoder is needed")

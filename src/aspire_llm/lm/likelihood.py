@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.prefix_cache import PrefixCache
+from aspire_llm.lm.expanded_cache import new_cache
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 
@@ -32,7 +32,7 @@ def answer_log_probs(
     index = torch.arange(valid.shape[-1], device=valid.device)
     # The last prompt token predicts the first answer token; the last answer token predicts nothing.
     predicts = (index >= ends - lengths[:, None, None] - 1) & (index < ends - 1)
-    cache = PrefixCache(model.backbone, len(prompts))
+    cache = new_cache(model.backbone, len(prompts))
     with model.task.active():
         logits = cache.look_ahead(cache.root(), embeddings, valid, predicts)
     targets = torch.tensor([token for answer in answers for token in answer], device=valid.device)

@@ -61,6 +61,7 @@ class PrefixCache:
         self.batch_size = batch_size
         self.num_slots = 0
         self._prompt_slots = 0
+        self._positions = torch.zeros(batch_size, 0, dtype=torch.long, device=backbone.device)  # of the slots
 
     def root(self) -> Branches:
         """One branch a question that has seen nothing yet."""
@@ -86,14 +87,12 @@ class PrefixCache:
         Returns:
             float32 logits `[number of True in logits_at, V]` in row-major order, and the branches after the tokens.
         """
-        sees = self.up_to_date(branches.sees)
+        sees = torch.cat([self.up_to_date(branches.sees), own_slots(valid)], dim=-1)
         with torch.no_grad():
             logits = self._forward(branches, embeddings, valid, logits_at, keep=True)
-        batch, n, length = valid.shape
-        self.num_slots += n * length
+        self.num_slots = sees.shape[-1]
         self._prompt_slots = self._prompt_slots or self.num_slots
-        own = torch.eye(n, dtype=torch.bool, device=valid.device)[..., None] & valid[:, None]  # [B, n, n, A]
-        sees = torch.cat([sees, own.reshape(batch, n, n * length)], dim=-1)
+        self._positions = torch.cat([self._positions, _new_positions(branches, valid)], dim=-1)
         return logits, Branches(sees, branches.positions + valid.sum(-1))
 
     def extend_by_tree(self, branches: Branches, embeddings: Tensor, tree: TokenTree) -> Branches:
@@ -112,6 +111,7 @@ class PrefixCache:
             with torch.no_grad():
                 self._forward(branches, embeddings[:, None], tree.valid[:, None], None, keep=True, tree=tree)
         self.num_slots += tree.valid.shape[-1]
+        self._positions = torch.cat([self._positions, _new_positions(branches, tree.valid[:, None], tree)], dim=-1)
         sees = torch.cat([sees.expand(-1, tree.paths.shape[1], -1), tree.paths], dim=-1)
         return Branches(sees, branches.positions + tree.paths.sum(-1))
 
@@ -138,38 +138,48 @@ class PrefixCache:
     ) -> Tensor:
         batch, n, length, width = embeddings.shape
         sees = self.up_to_date(branches.sees)
+        positions = _new_positions(branches, valid, tree)
+        slides = self.backbone.slides_at(positions)
         # With one token a branch nearly everything is stored, and one masked product over all of it is as fast.
-        as_tree = (length > 1 or not self.num_slots) and takes_trees(self.backbone)
+        as_tree = (length > 1 or not self.num_slots) and not slides and takes_trees(self.backbone)
         for layer in self._layers:
             layer.keep, layer.whole = keep, not as_tree
         if tree is None:
             among = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril().expand(batch, n, -1, -1)
-            depths = (valid.cumsum(-1) - 1).clamp(min=0)  # pads repeat a neighbour's position; nobody sees them
         else:
-            among, depths = tree.ancestors[:, None], tree.depths[:, None]
+            among = tree.ancestors[:, None]
         planned = None
         if as_tree:
             follows = tree is None and sees.shape[-1] == self._prompt_slots
             planned = TreePass.plan(
                 self._layers, sees, self._prompt_slots, None if follows else among, self.backbone.dtype
             )
+        mask = _dense_mask(sees, valid, among) if planned is None else torch.ones_like(valid[:, :1, :1])
         # Where keys and values are all that is wanted, the last layer's are known before most of its work is done.
         self._layers[-1].ends_pass = logits_at is None
         logits = embeddings.new_empty(0, 0)
         with entered(planned), suppress(_AllStoredError):
             logits = self.backbone.forward(
                 embeddings.reshape(batch, n * length, width),
-                mask=_dense_mask(sees, valid, among) if planned is None else torch.ones_like(valid[:, :1, :1]),
-                positions=(branches.positions[..., None] + depths).view(batch, n * length),
+                mask=mask,
+                positions=positions,
                 logits_at=(valid if logits_at is None else logits_at).reshape(batch, n * length),
                 cache=self._cache,
+                near=self._near(mask, positions) if slides else None,
             )
         return logits
+
+    def _near(self, mask: Tensor, positions: Tensor) -> Tensor:
+        """`mask`, `[B, R, L + R]`, of the layers that see their sliding window alone."""
+        assert self.backbone.sliding_window is not None
+        distance = positions[..., None] - torch.cat([self._positions, positions], dim=-1)[:, None]
+        return mask & (distance < self.backbone.sliding_window)
 
     def select(self, questions: Tensor) -> "PrefixCache":
         """A copy that holds some of the questions, `[B']` row indices, in that order (repeats allowed)."""
         selected = PrefixCache(self.backbone, len(questions))
         selected.num_slots, selected._prompt_slots = self.num_slots, self._prompt_slots
+        selected._positions = self._positions[questions]
         for mine, theirs in zip(self._layers, selected._layers, strict=True):
             theirs.copy_rows(mine, questions)
         return selected
@@ -178,6 +188,10 @@ class PrefixCache:
     def num_bytes(self) -> int:
         """Memory of the keys and values."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self._layers if layer.is_initialized)
+
+    def by_branch(self, output: Tensor, branches: Branches) -> Tensor:
+        """What a layer gave in the last pass on n branches, at the A new tokens of each: `[B, n, A, d]`."""
+        return output.view(*branches.positions.shape, -1, output.shape[-1])
 
     def up_to_date(self, sees: Tensor) -> Tensor:
         """`sees` over all slots: those added since belong to other branches."""
@@ -223,6 +237,18 @@ def _same_on_a_tree(backbone: Backbone) -> bool:
         logits.append(torch.cat([first, second, third]))
     tolerance = 1e-3 if backbone.dtype in (torch.float32, torch.float64) else 0.1
     return bool((logits[0] - logits[1]).abs().max() <= tolerance * logits[1].abs().max())
+
+
+def own_slots(flags: Tensor) -> Tensor:
+    """Flags of n branches' new tokens, `[B, n, A]`, over the slots that these get, `[B, n, n * A]`."""
+    n = flags.shape[1]
+    return (torch.eye(n, dtype=torch.bool, device=flags.device)[..., None] & flags[:, None]).flatten(2)
+
+
+def _new_positions(branches: Branches, valid: Tensor, tree: TokenTree | None = None) -> Tensor:
+    """Positions of new tokens, `[B, n * A]`; pads, which nobody sees, repeat a neighbour's."""
+    depths = (valid.cumsum(-1) - 1).clamp(min=0) if tree is None else tree.depths[:, None]
+    return (branches.positions[..., None] + depths).flatten(1)
 
 
 def _dense_mask(sees: Tensor, valid: Tensor, among: Tensor) -> Tensor:

@@ -32,6 +32,12 @@ def evaluate_decoded(
     return log_self_evaluation(model.verdict_logits(decoded.cache, branches, unread), verdict_tokens)[:, 0]
 
 
+def num_positions(backbone: Backbone, prompt: EncodedPrompt, answers: Sequence[Sequence[int]], soft_tokens: int) -> int:
+    """What reading a question's answers and θs after each takes: the prompt once, or before every answer."""
+    prompts = 1 if backbone.shares_prefixes else len(answers)
+    return prompts * len(prompt.token_ids) + sum(len(ids) + soft_tokens for ids in answers)
+
+
 class KeptPrefixes:
     """`AdaptedModel.read_answers` that remembers: stage 3 reads the same prefixes in every epoch.
 

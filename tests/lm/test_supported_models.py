@@ -1,0 +1,99 @@
+"""Which models run, what is said of those that cost more, and what is refused."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from expanded_models import expanded_model
+from reference import encoder_of
+from transformers import (
+    AutoModelForCausalLM,
+    BartConfig,
+    BartForCausalLM,
+    PreTrainedTokenizerFast,
+    RecurrentGemmaConfig,
+    RwkvConfig,
+    RwkvForCausalLM,
+)
+
+from aspire_llm import SelectivePredictor, run
+from aspire_llm.config import RunConfig, TrainingConfig
+from aspire_llm.errors import ModelError
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import TASK, new_adapter
+from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.tokenization import EncodedPrompt
+from aspire_llm.records import Question
+from aspire_llm.settings import parse_config
+
+
+def prompt_of(backbone: Backbone) -> EncodedPrompt:
+    return encoder_of(backbone).prompt(Question("0", "Where?"))
+
+
+def test_layers_that_peft_cannot_change(tokenizer: PreTrainedTokenizerFast) -> None:
+    mamba = Backbone(expanded_model("mamba", len(tokenizer)), tokenizer)
+    with pytest.raises(ModelError, match="no LoRA for all layers of 'mamba' models; use soft_prompt"):
+        new_adapter(mamba, TASK, TrainingConfig(adapter="lora"), seed=0)
+
+
+def test_one_warning_says_what_is_done_instead(
+    tokenizer: PreTrainedTokenizerFast, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="aspire_llm"):
+        backbone = Backbone(expanded_model("bloom", len(tokenizer)), tokenizer)
+        for _ in range(2):
+            beam_search(AdaptedModel(backbone), [prompt_of(backbone)], num_beams=2, max_new_tokens=2)
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("aspire_llm")]
+    assert own == ["'bloom' models do not take positions: every branch is computed by itself, which takes longer"]
+
+
+def test_what_remains_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(ModelError, match="'rwkv' take no past_key_values or cache_params"):
+        Backbone(RwkvForCausalLM(RwkvConfig(vocab_size=320, hidden_size=32, num_hidden_layers=2)), tokenizer)
+    sizes = {"d_model": 32, "decoder_layers": 1, "decoder_attention_heads": 4, "decoder_ffn_dim": 32}
+    bart = Backbone(BartForCausalLM(BartConfig(vocab_size=320, **sizes)), tokenizer)
+    with pytest.raises(ModelError, match="'bart' models read padded prompts"):
+        AdaptedModel(bart).read([prompt_of(bart)])
+
+
+def settings(folder: Path, data_file: Path) -> RunConfig:
+    training = {"num_soft_tokens": 4, "learning_rate": 0.03, "epochs": 1}
+    splits = {"train": 16, "validation": 8, "calibration": 8, "test": 8}
+    return parse_config(
+        {
+            "model": str(folder),
+            "data": {"path": str(data_file), "splits": splits},
+            "stage1": training,
+            "stage2": {"num_beams": 3, "max_new_tokens": 5, "batch_size": 4},
+            "stage3": training,
+        }
+    )
+
+
+@pytest.mark.parametrize("architecture", ["bloom", "mamba"])
+def test_a_run_completes(
+    architecture: str, tokenizer: PreTrainedTokenizerFast, data_file: Path, tmp_path: Path
+) -> None:
+    expanded_model(architecture, len(tokenizer)).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    metrics = run(settings(tmp_path / "model", data_file), tmp_path / "run")
+    assert metrics["n"] == 8
+    stored = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    (asked,) = SelectivePredictor.load(tmp_path / "run").predict([stored[0]["question"]])
+    assert asked.scored.answer.text == stored[0]["answer"]
+    assert asked.scored.selection_score == pytest.approx(stored[0]["selection_score"], abs=1e-4)
+
+
+def test_a_model_that_is_refused_leaves_nothing(
+    tokenizer: PreTrainedTokenizerFast, data_file: Path, tmp_path: Path
+) -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 96, "lru_width": 32, "num_attention_heads": 4}
+    config = RecurrentGemmaConfig(vocab_size=len(tokenizer), num_hidden_layers=3, attention_window_size=16, **sizes)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match="'recurrent_gemma' models read padded prompts"):
+        run(settings(tmp_path / "model", data_file), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
