@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from transformers import Cache
-from transformers.cache_utils import CacheLayerMixin
 
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.packed_linear import no_packed_copies
+from aspire_llm.lm.slot_layer import AllStoredError, SlotLayer
 from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tree_attention import TreePass, entered, install, uninstall
 
@@ -56,7 +56,7 @@ class PrefixCache:
 
     def __init__(self, backbone: Backbone, batch_size: int, capacity: int = 64) -> None:
         self.backbone = backbone
-        self._layers = [_SlotLayer(capacity) for _ in range(backbone.num_layers)]
+        self._layers = [SlotLayer(capacity) for _ in range(backbone.num_layers)]
         self._cache = Cache(layers=list(self._layers))
         self.batch_size = batch_size
         self.num_slots = 0
@@ -158,7 +158,7 @@ class PrefixCache:
         # Where keys and values are all that is wanted, the last layer's are known before most of its work is done.
         self._layers[-1].ends_pass = logits_at is None
         logits = embeddings.new_empty(0, 0)
-        with entered(planned), suppress(_AllStoredError):
+        with entered(planned), suppress(AllStoredError):
             logits = self.backbone.forward(
                 embeddings.reshape(batch, n * length, width),
                 mask=mask,
@@ -262,79 +262,3 @@ def _dense_mask(sees: Tensor, valid: Tensor, among: Tensor) -> Tensor:
     same_branch = torch.eye(n, dtype=torch.bool, device=valid.device)[:, None, :, None]
     new = same_branch & own[:, :, :, None]  # [B, n, A, n, A]
     return torch.cat([before.reshape(batch, rows, -1), new.reshape(batch, rows, rows)], dim=-1)
-
-
-class _AllStoredError(Exception):
-    """Ends a pass of which nothing more is wanted."""
-
-
-class _SlotLayer(CacheLayerMixin):
-    """One layer's keys and values, `[B, heads, slots, head width]`, written in place into buffers that double.
-
-    Attributes:
-        keep: Whether the next pass's keys and values are stored.
-        whole: Whether `update` gives the pass what is stored as well, or the new keys and values alone.
-        ends_pass: Whether the pass is over once its keys and values are stored.
-    """
-
-    is_sliding = False
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
-        self.capacity = capacity
-        self.length = 0
-        self.keep = self.whole = True
-        self.ends_pass = False
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.keys, self.values = self._empty(key_states), self._empty(value_states)
-        self.is_initialized = True
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
-    ) -> tuple[Tensor, Tensor]:
-        if not self.keep:
-            if not (self.whole and self.is_initialized):
-                return key_states, value_states
-            stored_keys, stored_values = self.keys[..., : self.length, :], self.values[..., : self.length, :]
-            return torch.cat([stored_keys, key_states], dim=-2), torch.cat([stored_values, value_states], dim=-2)
-        end = self.length + key_states.shape[-2]
-        if not self.is_initialized or end > self.capacity:
-            self._grow(end, key_states, value_states)
-        self.keys[..., self.length : end, :] = key_states
-        self.values[..., self.length : end, :] = value_states
-        self.length = end
-        if self.ends_pass:
-            raise _AllStoredError
-        if not self.whole:
-            return key_states, value_states
-        return self.keys[..., :end, :], self.values[..., :end, :]
-
-    def _grow(self, needed: int, key_states: Tensor, value_states: Tensor) -> None:
-        while self.capacity < needed:
-            self.capacity *= 2
-        old_keys, old_values = self.keys, self.values
-        self.lazy_initialization(key_states, value_states)
-        if old_keys is not None:
-            self.keys[..., : self.length, :] = old_keys[..., : self.length, :]
-            self.values[..., : self.length, :] = old_values[..., : self.length, :]
-
-    def copy_rows(self, other: "_SlotLayer", rows: Tensor) -> None:
-        """Become a copy of some rows of another layer."""
-        self.length = self.capacity = other.length
-        self.keys = other.keys[rows, :, : other.length]
-        self.values = other.values[rows, :, : other.length]
-        self.is_initialized = True
-
-    def _empty(self, states: Tensor) -> Tensor:
-        batch, heads, _, width = states.shape
-        return states.new_empty(batch, heads, self.capacity, width)
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.length + query_length, 0
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-    def get_max_length(self) -> int:
-        return -1

@@ -1,0 +1,81 @@
+"""One layer's keys and values as slots of a `PrefixCache`, in the form in which models of transformers store them."""
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import CacheLayerMixin
+
+
+class AllStoredError(Exception):
+    """Ends a pass of which nothing more is wanted."""
+
+
+class SlotLayer(CacheLayerMixin):
+    """One layer's keys and values, `[B, heads, slots, head width]`, written in place into buffers that double.
+
+    Attributes:
+        keep: Whether the next pass's keys and values are stored.
+        whole: Whether `update` gives the pass what is stored as well, or the new keys and values alone.
+        ends_pass: Whether the pass is over once its keys and values are stored.
+    """
+
+    is_sliding = False
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.length = 0
+        self.keep = self.whole = True
+        self.ends_pass = False
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.keys, self.values = self._empty(key_states), self._empty(value_states)
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        if not self.keep:
+            if not (self.whole and self.is_initialized):
+                return key_states, value_states
+            stored_keys, stored_values = self.keys[..., : self.length, :], self.values[..., : self.length, :]
+            return torch.cat([stored_keys, key_states], dim=-2), torch.cat([stored_values, value_states], dim=-2)
+        end = self.length + key_states.shape[-2]
+        if not self.is_initialized or end > self.capacity:
+            self._grow(end, key_states, value_states)
+        self.keys[..., self.length : end, :] = key_states
+        self.values[..., self.length : end, :] = value_states
+        self.length = end
+        if self.ends_pass:
+            raise AllStoredError
+        if not self.whole:
+            return key_states, value_states
+        return self.keys[..., :end, :], self.values[..., :end, :]
+
+    def _grow(self, needed: int, key_states: Tensor, value_states: Tensor) -> None:
+        while self.capacity < needed:
+            self.capacity *= 2
+        old_keys, old_values = self.keys, self.values
+        self.lazy_initialization(key_states, value_states)
+        if old_keys is not None:
+            self.keys[..., : self.length, :] = old_keys[..., : self.length, :]
+            self.values[..., : self.length, :] = old_values[..., : self.length, :]
+
+    def copy_rows(self, other: "SlotLayer", rows: Tensor) -> None:
+        """Become a copy of some rows of another layer."""
+        self.length = self.capacity = other.length
+        self.keys = other.keys[rows, :, : other.length]
+        self.values = other.values[rows, :, : other.length]
+        self.is_initialized = True
+
+    def _empty(self, states: Tensor) -> Tensor:
+        batch, heads, _, width = states.shape
+        return states.new_empty(batch, heads, self.capacity, width)
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+    def get_max_length(self) -> int:
+        return -1
