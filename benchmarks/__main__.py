@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--full] [--only PATH,…] [--output benchmarks]`: measure, print and write the results."""
+"""`python -m benchmarks [--full] [--questions N] [--only PATH,…] [--output DIR]`: measure, print, write the results."""
 
 import argparse
 import sys
@@ -49,9 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     torch.manual_seed(0)
     limits = machine.probe()
     say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
-    settings = Settings(full=True, rounds=5, slow_rounds=3) if options.full else Settings()
+    questions = options.questions or (200 if options.full else 5)
+    settings = Settings(options.full, questions, rounds=3 if options.full else 1)
     rows: list[Row] = []
     refused: dict[str, str] = {}
+    benchmarks: dict[str, Benchmark] = {}
     for name in names:
         say(f"{name} …")
         started = time.perf_counter()
@@ -61,11 +63,13 @@ def main(arguments: list[str] | None = None) -> int:
             refused[name] = str(error)
             say(f"  REFUSED: {error}")
         limits = limits.better(machine.probe())
+        benchmarks[name] = BENCHMARKS[name]
+        report.write(
+            options.output, rows, benchmarks, refused, machine.describe(), limits
+        )  # also if it is killed later
         say(f"  {time.perf_counter() - started:.0f} s")
     for group, own in report.groups(rows).items():
         say(f"\n{group}\n{report.table(own)}")
-    benchmarks = {name: BENCHMARKS[name] for name in names}
-    report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
     say(f"\nwritten to {options.output / 'RESULTS.md'} and {options.output / 'results.json'}")
     return 1 if refused else 0
 
@@ -73,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ours beside what a user would write.")
     parser.add_argument("--full", action="store_true", help="all models, more rounds, and the growth tables (hours)")
+    parser.add_argument("--questions", type=int, metavar="N", help="of the whole pipeline: 5, or 200 in the full form")
     parser.add_argument("--only", metavar="PATH,…", help=f"some of {', '.join(BENCHMARKS)}")
     parser.add_argument("--output", type=Path, default=Path("benchmarks"), help="where the results go")
     return parser

@@ -42,12 +42,21 @@ class Size:
         head: Numbers in the output matrix.
         query_width: Of all heads together, summed over layers.
         cache_width: Numbers that the cache holds a position, keys and values of all layers.
+        layers: How many.
+        width: Of the hidden states.
     """
 
     weights: int
     head: int
     query_width: int
     cache_width: int
+    layers: int
+    width: int
+
+    @property
+    def prefix_weights(self) -> float:
+        """Numbers in the linear layers that keys and values depend on: of the last layer, just their own."""
+        return self.weights * (1 - 1 / self.layers) + self.width * self.cache_width / self.layers
 
 
 @torch.no_grad()
@@ -77,6 +86,8 @@ def size(model: PreTrainedModel) -> Size:
         head=head.weight.numel(),
         query_width=config.num_attention_heads * head_width * config.num_hidden_layers,
         cache_width=2 * cache_heads * head_width * config.num_hidden_layers,
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
     )
 
 
@@ -108,13 +119,15 @@ def decode_seconds(size: Size, limits: Limits, positions: Sequence[int], steps: 
 
 
 def verdict_step_seconds(size: Size, limits: Limits, prompt: int, answers: Sequence[int], soft_tokens: int) -> float:
-    """One question of stage 3: prompt and answers forward, θs's rows forward and backward."""
-    read_answers = sum(2 * size.weights * n + 4 * n * prompt * size.query_width for n in answers)
+    """One question of stage 3: prompt and answers until their keys and values are known, θs's rows both ways."""
+    reading = size.query_width * (1 - 1 / size.layers)
+    prefix = 2 * size.prefix_weights * (prompt + sum(answers))
+    # Causal attention over the prompt is half of its pairs; every answer token attends to all of it.
+    prefix += 2 * prompt * prompt * reading + 4 * sum(answers) * prompt * reading
     rows = soft_tokens * len(answers)
     # Backward with respect to the inputs costs what forward costs: no weight has a gradient.
     verdicts = 2 * (2 * size.weights * rows + 4 * rows * prompt * size.query_width)
-    flops = read_answers + verdicts + 4 * size.head * len(answers)
-    return prefill_seconds(size, limits, [prompt]) + flops / limits.flops
+    return (prefix + verdicts + 4 * size.head * len(answers)) / limits.flops
 
 
 def describe() -> dict[str, Any]:

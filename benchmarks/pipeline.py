@@ -130,10 +130,11 @@ class PlainRun:
 
 
 def rows(settings: Settings) -> list[Row]:
-    """One run of each: the whole, and its steps."""
-    if settings.full:
-        return run_case("opt-125m", Case((100, 20, 20, 60), (500, 600), epochs=2))
-    return run_case("opt-125m", Case((2, 1, 1, 1), (500, 600), epochs=1))
+    """One run of each: the whole, and its steps. Half of the questions are to train on, a third to test on."""
+    validation = calibration = max(1, settings.questions // 10)
+    test = max(1, 3 * settings.questions // 10)
+    train = settings.questions - validation - calibration - test
+    return run_case("opt-125m", Case((train, validation, calibration, test), (500, 600), epochs=1))
 
 
 def run_case(name: str, case: Case) -> list[Row]:

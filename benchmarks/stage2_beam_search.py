@@ -2,7 +2,7 @@
 
 Both decode the same embeddings `[θp] [x]` and return all k sequences with their scores. Sequences must be identical,
 and scores within 1e-4 of the peer's or, where its float32 scores are off by more, of a float64 pass's. *prefill* is the
-reading of one prompt alone. Prompt lengths count θp's 50 soft tokens.
+reading of one prompt by a model that has decoded before. Prompt lengths count θp's 50 soft tokens.
 """
 
 import copy
@@ -173,6 +173,7 @@ def _prefill_row(name: str, settings: Settings) -> Row:
     def check(ours: torch.Tensor, theirs: torch.Tensor) -> None:
         close("logits after the prompt", float((ours - theirs).abs().max()), 1e-3)
 
+    decode(both, Case(new_tokens=2))
     before = machine.probe()
     times = compare(lambda: both.ours.read(questions)[2], plain, check, rounds=5 * settings.rounds)
     limits = before.better(machine.probe())

@@ -105,7 +105,7 @@ def test_words_survive_the_tokenizer() -> None:
 
 
 def test_limits_by_hand() -> None:
-    size = Size(weights=100, head=10, query_width=4, cache_width=8)
+    size = Size(weights=100, head=10, query_width=4, cache_width=8, layers=2, width=3)
     limits = Limits(flops=1.0, read_bytes=1e9)
     # Two prompts of 3 and 2: 2·100·5 in the layers, 2·4·(9 + 4) in attention, 2·10·2 in the output matrix.
     assert machine.prefill_seconds(size, limits, [3, 2]) == 1000 + 104 + 40
@@ -115,17 +115,20 @@ def test_limits_by_hand() -> None:
     # Where reading is what takes time: weights, output matrix and the cache, 4 bytes each.
     slow = Limits(flops=1e9, read_bytes=1.0)
     assert machine.decode_seconds(size, slow, [3], [2], beams=2) == 4 * (100 + 10 + 4 * 8)
-    # Answers of 1 and 2 after a prompt of 3, then 5 soft tokens forward and backward on each.
-    answers = 2 * 100 * 3 + 4 * 3 * 3 * 4
+    # Answers of 1 and 2 after a prompt of 3. Keys and values need one layer whole, 50, and 3·8/2 numbers of the last.
+    assert size.prefix_weights == 50 + 12
+    prefix = 2 * 62 * (3 + 3) + 2 * 3 * 3 * 2 + 4 * 3 * 3 * 2
+    # Then 5 soft tokens forward and backward on each.
     verdicts = 2 * (2 * 100 * 10 + 4 * 10 * 3 * 4) + 4 * 10 * 2
-    prefill = machine.prefill_seconds(size, limits, [3])
-    assert machine.verdict_step_seconds(size, limits, 3, [1, 2], soft_tokens=5) == prefill + answers + verdicts
+    assert machine.verdict_step_seconds(size, limits, 3, [1, 2], soft_tokens=5) == prefix + verdicts
 
 
 def test_size_counts_linear_layers() -> None:
     model = subject("opt-tiny").plain
     # OPT: 4 products of d², 2 of 4·d² a layer; the output matrix is the embedding.
-    assert machine.size(model) == Size(weights=2 * 12 * 32 * 32, head=500 * 32, query_width=64, cache_width=128)
+    assert machine.size(model) == Size(
+        weights=2 * 12 * 32 * 32, head=500 * 32, query_width=64, cache_width=128, layers=2, width=32
+    )
 
 
 def test_results_name_what_is_missed(tmp_path: Path) -> None:
