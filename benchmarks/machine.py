@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -27,6 +28,11 @@ class Limits:
 
     flops: float
     read_bytes: float
+
+    @classmethod
+    def median(cls, probes: Sequence["Limits"]) -> "Limits":
+        """What the machine gave while something was measured, each speed for itself."""
+        return cls(median(probe.flops for probe in probes), median(probe.read_bytes for probe in probes))
 
     def better(self, other: "Limits") -> "Limits":
         """The faster of two probes, each speed for itself: what a neighbour slowed down is no limit."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Protocol, TypeVar
 
+from benchmarks import machine
+from benchmarks.machine import Limits
 from benchmarks.memory import Used
 
 _RUNS_BESIDE_ONE = 3  # of ours, where a slow peer is run once
@@ -47,7 +49,7 @@ class Row:
         ours_s: Seconds.
         peer_s: Seconds, in the same process and in turns with ours.
         target: Least ratio of the peer's time to ours, where there is a target.
-        floor_s: Least seconds that the machine, as fast as it was in this run, needs for the work.
+        floor_s: Least seconds that the machine, as fast as it was between our runs, needs for the work.
         limit_target: Least share of that limit.
         memory: Of ours and of the peer, above the model; None where it was not measured.
         memory_target: Least ratio of the peer's peak to ours.
@@ -126,10 +128,11 @@ class Benchmark(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Median seconds of both sides."""
+    """Medians of both sides, and of what the machine could do right after each run of ours."""
 
     ours_s: float
     peer_s: float
+    limits: Limits
 
 
 def compare(
@@ -150,10 +153,14 @@ def compare(
     peer_s, expected = seconds(peer)
     check(result, expected)
     del result, expected
-    if rounds == 0:  # for a peer that takes long: warming up matters little to it
-        return Times(median(seconds(ours)[0] for _ in range(_RUNS_BESIDE_ONE)), peer_s)
-    pairs = [(seconds(ours)[0], seconds(peer)[0]) for _ in range(rounds)]
-    return Times(median(a for a, _ in pairs), median(b for _, b in pairs))
+    ours_s: list[float] = []
+    peers_s: list[float] = []
+    limits: list[Limits] = []
+    for _ in range(rounds or _RUNS_BESIDE_ONE):
+        ours_s.append(seconds(ours)[0])
+        limits.append(machine.probe())
+        peers_s += [seconds(peer)[0]] if rounds else [peer_s]  # a peer that takes long runs once
+    return Times(median(ours_s), median(peers_s), Limits.median(limits))
 
 
 def seconds(job: Callable[[], Ours]) -> tuple[float, Ours]:

@@ -122,12 +122,13 @@ def _page(
     parts = [
         "# Benchmarks",
         f"{machine['date']}, {machine['processor']}, {machine['threads']} threads, {machine['system']}. {versions}. "
-        f"The machine's own limits in this run: {speeds(limits)}.",
+        f"The machine at its fastest in this run: {speeds(limits)}.",
         "Written by `python -m benchmarks`. Models have random weights at real sizes, in float32. Ours and the peer "
         "run in turns in one process after their results were found equal; times are medians, but a peer that takes "
         "over ten seconds runs once, and ours three times after it. *ratio* is the peer's "
-        "time over ours. *of limit* is the least time that this machine needs for the work, at the speeds above, over "
-        "ours. *memory* is the peak above the model, ours : peer's; what ours keeps between jobs is counted in it.",
+        "time over ours. *of limit* is the least time that this machine needs for the work, at its median speeds "
+        "right after our runs, over ours. *memory* is the peak above the model, ours : peer's; what ours keeps between "
+        "jobs is counted in it.",
         f"Rows with a target: {len(targets)}, all met: {len(targets) - len(missed)}.",
     ]
     parts += [f"- not met ({', '.join(row.misses)}): {row.path}, {row.setting}, against {row.peer}" for row in missed]

@@ -71,15 +71,13 @@ def row(name: str, case: Case, rounds: int, *, target: float | None = None, limi
             say(f"    the peer's {error}; ours are within 1e-04 of float64")
         lengths.extend([len(tokens) for tokens, _ in answers] for answers in ours)
 
-    before = machine.probe()
     times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds)
     if case.ends:
         flat = [length for own in lengths for length in own]
         say(f"    answers of {min(flat)}–{max(flat)} tokens, mean {sum(flat) / len(flat):.1f}")
     size = machine.size(both.plain)
-    limits = before.better(machine.probe())
-    floor = machine.prefill_seconds(size, limits, case.positions) + machine.decode_seconds(
-        size, limits, case.positions, [max(own) for own in lengths], case.num_beams
+    floor = machine.prefill_seconds(size, times.limits, case.positions) + machine.decode_seconds(
+        size, times.limits, case.positions, [max(own) for own in lengths], case.num_beams
     )
     return _row(name, f"generate(num_beams={case.num_beams})", str(case), times, floor, target, limit_target)
 
@@ -174,10 +172,8 @@ def _prefill_row(name: str, settings: Settings) -> Row:
         close("logits after the prompt", float((ours - theirs).abs().max()), 1e-3)
 
     decode(both, Case(new_tokens=2))
-    before = machine.probe()
     times = compare(lambda: both.ours.read(questions)[2], plain, check, rounds=5 * settings.rounds)
-    limits = before.better(machine.probe())
-    floor = machine.prefill_seconds(machine.size(both.plain), limits, [650])
+    floor = machine.prefill_seconds(machine.size(both.plain), times.limits, [650])
     return _row(name, "model(inputs_embeds)", "prefill, prompt 650", times, floor, None, 0.8)
 
 

@@ -43,11 +43,9 @@ def row(name: str, case: Case, rounds: int, *, with_memory: bool) -> Row:
     """Compare and measure one case."""
     say(f"  {name}: {case}")
     both = subject(name)
-    before = machine.probe()
     times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds)
-    limits = before.better(machine.probe())
     floor = machine.verdict_step_seconds(
-        machine.size(both.plain), limits, case.positions, case.answers, soft_tokens=SOFT_TOKENS
+        machine.size(both.plain), times.limits, case.positions, case.answers, soft_tokens=SOFT_TOKENS
     )
     arguments = {"positions": case.positions, "answers": list(case.answers)}
     used = memory.both_sides(__name__, name, arguments) if with_memory else None

@@ -2,12 +2,16 @@
 
 import pytest
 import torch
+from reference import encoder_of
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers
 from aspire_llm.lm.prefix_cache import takes_trees
+from aspire_llm.records import Question
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -63,9 +67,13 @@ def test_other_types_are_left_alone() -> None:
     assert [type(module) for module in model] == [Own, PackedLinear]
 
 
-def test_trying_a_tree_packs_nothing(backbone: Backbone) -> None:
-    assert takes_trees(backbone)
+def test_only_decoding_packs(backbone: Backbone) -> None:
     packed = [m for m in backbone.model.modules() if isinstance(m, PackedLinear | PackedConv1D)]
-    assert all(layer._packed is None for layer in packed)
+    assert takes_trees(backbone)
     backbone.model(input_ids=torch.tensor([[1, 2, 3]]))
-    assert any(layer._packed is not None for layer in packed)
+    assert all(layer._packed is None for layer in packed)
+    model, prompts = AdaptedModel(backbone), [encoder_of(backbone).prompt(Question("0", "Where?"))]
+    before = model.read(prompts)[2]
+    beam_search(model, prompts, num_beams=2, max_new_tokens=3)
+    assert all(layer._packed is not None for layer in packed)
+    torch.testing.assert_close(model.read(prompts)[2], before, atol=1e-5, rtol=1e-5)

@@ -8,6 +8,7 @@ from torch import Tensor
 from aspire_llm.lm.adapters import Adapter, NoAdapter
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.expanded_cache import new_cache
+from aspire_llm.lm.packed_linear import packing
 from aspire_llm.lm.prefix_cache import Branches, PrefixCache
 from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tokenization import EncodedPrompt
@@ -98,7 +99,7 @@ class AdaptedModel:
     def step(self, cache: PrefixCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
         """Read one token `[B, n]` on every branch; next-token logits `[B, n, V]` and the branches after it."""
         valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
-        with self.task.active(), torch.no_grad():
+        with self.task.active(), torch.no_grad(), packing():
             logits, branches = cache.extend(branches, self.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
         return logits.view(*tokens.shape, -1), branches
 

@@ -14,7 +14,6 @@ from transformers import Cache, DynamicCache
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.packed_linear import no_packed_copies
 from aspire_llm.lm.prefix_cache import Branches, PrefixCache, own_slots
 from aspire_llm.lm.token_tree import TokenTree
 
@@ -185,8 +184,7 @@ def check_readable(backbone: Backbone) -> None:
     if backbone.shares_prefixes or backbone.expands:
         return
     try:
-        with no_packed_copies():
-            backbone.expands = _same_expanded(backbone)
+        backbone.expands = _same_expanded(backbone)
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError):
         backbone.expands = False
     if not backbone.expands:

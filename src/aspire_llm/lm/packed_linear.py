@@ -23,17 +23,17 @@ _MEMORY_SHARE = 0.5
 _MANY_ROWS = 128
 
 
-_KEEPING: ContextVar[bool] = ContextVar("whether products of few rows keep a packed weight", default=True)
+_PACKING: ContextVar[bool] = ContextVar("whether products of few rows make packed weights", default=False)
 
 
 @contextmanager
-def no_packed_copies() -> Iterator[None]:
-    """Within, no packed copy is made: for a pass that says nothing about what will be computed."""
-    token = _KEEPING.set(False)
+def packing() -> Iterator[None]:
+    """Within, products of few rows keep packed weights for all later ones: for decoding, a pass a token."""
+    token = _PACKING.set(True)
     try:
         yield
     finally:
-        _KEEPING.reset(token)
+        _PACKING.reset(token)
 
 
 class _FrozenProduct(torch.autograd.Function):
@@ -50,7 +50,7 @@ class _FrozenProduct(torch.autograd.Function):
 
 
 class _Packed(nn.Module):
-    """What a packed `Linear` and a packed `Conv1D` share; the packed copy is made when few rows first ask for it."""
+    """What a packed `Linear` and a packed `Conv1D` share; the packed copy is made when decoding first asks for it."""
 
     weight: Any
     bias: Any
@@ -61,7 +61,7 @@ class _Packed(nn.Module):
         raise NotImplementedError
 
     def forward_weight(self, num_rows: int) -> Tensor:
-        if self._packed is None and (num_rows >= _MANY_ROWS or not _KEEPING.get()):
+        if self._packed is None and (num_rows >= _MANY_ROWS or not _PACKING.get()):
             return self.matrix()
         if self._packed is None:
             self._packed = _pack(self.matrix())

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.packed_linear import no_packed_copies
 from aspire_llm.lm.slot_layer import AllStoredError, SlotLayer
 from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tree_attention import TreePass, entered, install, uninstall
@@ -207,8 +206,7 @@ def takes_trees(backbone: Backbone) -> bool:
     if backbone.takes_trees is None:
         exchanged = backbone.device.type == "cpu" and install(backbone.model)
         try:
-            with no_packed_copies():
-                same = exchanged and _same_on_a_tree(backbone)
+            same = exchanged and _same_on_a_tree(backbone)
         except RuntimeError:  # heads of unequal widths, and what else such a model may do
             same = False
         backbone.takes_trees = same
