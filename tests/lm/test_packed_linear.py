@@ -1,5 +1,7 @@
 """Packed layers compute what the layers they replace compute, forward and backward, and keep their parameters."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from reference import encoder_of
@@ -9,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
-from aspire_llm.lm.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers
+from aspire_llm.lm.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers, packing
 from aspire_llm.lm.prefix_cache import takes_trees
 from aspire_llm.records import Question
 
@@ -46,6 +48,21 @@ def test_conv1d_and_its_gradient() -> None:
     for result in results:
         (result**2).sum().backward()
     torch.testing.assert_close(xs[0].grad, xs[1].grad, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [33, 192, 768])
+@pytest.mark.parametrize("kind", [nn.Linear, lambda width, out: Conv1D(out, width)])
+def test_a_packed_copy_changes_no_bit(width: int, kind: Callable[[int, int], nn.Module]) -> None:
+    layer = kind(width, 200).requires_grad_(False)
+    assert pack_linear_layers(nn.Sequential(layer))
+    for rows in (1, 2, 3, 10, 51, 127, 128, 300):
+        x = torch.randn(rows, width)
+        layer._packed = None
+        plain = layer(x)
+        with packing():
+            layer(x[:2])
+        assert layer._packed is not None
+        assert torch.equal(layer(x), plain), f"{rows} rows"
 
 
 def test_a_backbone_s_layers_are_packed_and_its_parameters_stay(backbone: Backbone) -> None:

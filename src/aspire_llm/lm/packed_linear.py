@@ -42,7 +42,7 @@ class _FrozenProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: "_Packed") -> Tensor:
         ctx.layer = layer
-        return product(x, layer.forward_weight(x.shape[:-1].numel()), layer.bias)
+        return layer.times(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -60,18 +60,23 @@ class _Packed(nn.Module):
         """The weight as `[out, in]`."""
         raise NotImplementedError
 
-    def forward_weight(self, num_rows: int) -> Tensor:
-        if self._packed is None and (num_rows >= _MANY_ROWS or not _PACKING.get()):
-            return self.matrix()
-        if self._packed is None:
-            self._packed = _pack(self.matrix())
-        return self._packed
-
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad and torch.is_grad_enabled():
             differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
             return differentiable
-        return product(x, self.forward_weight(x.shape[:-1].numel()), self.bias)
+        return self.times(x)
+
+    def times(self, x: Tensor) -> Tensor:
+        """x Wᵀ + b; the same bits whether a packed copy is there or not, so that a resumed run computes the same."""
+        rows = x.shape[:-1].numel()
+        if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a packed weight
+            return product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
+        return product(x, self._forward_weight(rows), self.bias)
+
+    def _forward_weight(self, num_rows: int) -> Tensor:
+        if self._packed is None and num_rows < _MANY_ROWS and _PACKING.get():
+            self._packed = _pack(self.matrix())
+        return self.matrix() if self._packed is None else self._packed
 
 
 class PackedLinear(_Packed, nn.Linear):
