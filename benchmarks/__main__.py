@@ -36,6 +36,9 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
+_FEWEST_QUESTIONS = 4
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; 1 where a result differs from its peer's."""
     options = _parser().parse_args(arguments)
@@ -50,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     limits = machine.probe()
     say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
     questions = options.questions or (200 if options.full else 5)
+    if questions < _FEWEST_QUESTIONS:
+        print(f"--questions is {questions}; the pipeline needs {_FEWEST_QUESTIONS}, one a split", file=sys.stderr)
+        return 2
     settings = Settings(options.full, questions, rounds=3 if options.full else 1)
     rows: list[Row] = []
     refused: dict[str, str] = {}
@@ -64,9 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
             say(f"  REFUSED: {error}")
         limits = limits.better(machine.probe())
         benchmarks[name] = BENCHMARKS[name]
-        report.write(
-            options.output, rows, benchmarks, refused, machine.describe(), limits
-        )  # also if it is killed later
+        # Path by path, so that a run that is killed leaves what it measured.
+        report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
         say(f"  {time.perf_counter() - started:.0f} s")
     for group, own in report.groups(rows).items():
         say(f"\n{group}\n{report.table(own)}")

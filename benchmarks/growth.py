@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from benchmarks import memory
 from benchmarks import stage2_beam_search as stage2
 from benchmarks import stage3_self_evaluation as stage3
-from benchmarks.measure import Row, Settings
+from benchmarks.measure import PEER_ONCE, Row, Settings
 
 _MODEL = "opt-125m"
 _CASE = stage2.Case()
@@ -22,10 +22,10 @@ def rows(settings: Settings) -> list[Row]:
     result = []
     for group, case in _decoding_cases():
         used = memory.both_sides(stage2.__name__, _MODEL, asdict(case))
-        row = stage2.row(_MODEL, case, rounds=1 if len(case.positions) < 4 else 0)
+        row = stage2.row(_MODEL, case, rounds=1 if len(case.positions) < 4 else PEER_ONCE)
         result.append(replace(row, path="growth", memory=used, group=group))
     for group, case in _verdict_cases():
-        row = stage3.row(_MODEL, case, rounds=0, with_memory=True)
+        row = stage3.row(_MODEL, case, rounds=PEER_ONCE, with_memory=True)
         result.append(replace(row, path="growth", target=None, limit_target=None, memory_target=None, group=group))
     return result
 

@@ -11,7 +11,8 @@ from benchmarks import machine
 from benchmarks.machine import Limits
 from benchmarks.memory import Used
 
-_RUNS_BESIDE_ONE = 3  # of ours, where a slow peer is run once
+PEER_ONCE = 0  # rounds for a peer that takes over ten seconds: the run that is compared is the one that is timed
+_RUNS_BESIDE_ONE = 3  # of ours then
 
 Ours = TypeVar("Ours")
 Theirs = TypeVar("Theirs")
@@ -29,13 +30,11 @@ class Settings:
         full: All models, all settings and the growth tables; else what fits into ten minutes on two cores.
         questions: Of the whole pipeline.
         rounds: Times that ours and a quick peer are run in turns, beside the one whose results are compared.
-        slow_rounds: The same for peers that take over ten seconds.
     """
 
     full: bool = False
     questions: int = 5
     rounds: int = 1
-    slow_rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def compare(
         ours: What is measured.
         peer: What it is measured against.
         check: Raises `MismatchError` where the results differ.
-        rounds: Further runs of each side. The first ones warm up; the peer's counts if there is no other.
+        rounds: Further runs of each side, after one that warms up; or `PEER_ONCE`.
 
     Raises:
         MismatchError: The results differ.
@@ -156,10 +155,10 @@ def compare(
     ours_s: list[float] = []
     peers_s: list[float] = []
     limits: list[Limits] = []
-    for _ in range(rounds or _RUNS_BESIDE_ONE):
+    for _ in range(_RUNS_BESIDE_ONE if rounds == PEER_ONCE else rounds):
         ours_s.append(seconds(ours)[0])
         limits.append(machine.probe())
-        peers_s += [seconds(peer)[0]] if rounds else [peer_s]  # a peer that takes long runs once
+        peers_s.append(peer_s if rounds == PEER_ONCE else seconds(peer)[0])
     return Times(median(ours_s), median(peers_s), Limits.median(limits))
 
 

@@ -130,7 +130,7 @@ class PlainRun:
 
 
 def rows(settings: Settings) -> list[Row]:
-    """One run of each: the whole, and its steps. Half of the questions are to train on, a third to test on."""
+    """One run of each: the whole, and its steps. Half of the questions are to train on, three tenths to test on."""
     validation = calibration = max(1, settings.questions // 10)
     test = max(1, 3 * settings.questions // 10)
     train = settings.questions - validation - calibration - test

@@ -16,7 +16,7 @@ from transformers import GenerationConfig
 from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.hypotheses import Decoded
 from benchmarks import machine
-from benchmarks.measure import MismatchError, Row, Settings, Times, close, compare, same, say
+from benchmarks.measure import PEER_ONCE, MismatchError, Row, Settings, Times, close, compare, same, say
 from benchmarks.models import NEVER, SOMETIMES, Subject, left_padded, prompts, subject
 
 Answers = list[list[tuple[tuple[int, ...], float]]]  # question → hypothesis → (tokens, summed log-probability)
@@ -51,8 +51,8 @@ def rows(settings: Settings) -> list[Row]:
     for name in ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]:
         result.append(_prefill_row(name, settings))
         result.append(row(name, Case(new_tokens=16), settings.rounds, target=6.0, limit_target=0.6))
-        result.append(row(name, Case(new_tokens=32), settings.slow_rounds, target=5.0, limit_target=0.6))
-        result.append(row(name, Case(positions=UNEQUAL_PROMPTS, ends=True), settings.slow_rounds, target=8.0))
+        result.append(row(name, Case(new_tokens=32), PEER_ONCE, target=5.0, limit_target=0.6))
+        result.append(row(name, Case(positions=UNEQUAL_PROMPTS, ends=True), PEER_ONCE, target=8.0))
     return result
 
 

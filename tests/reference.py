@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 from transformers import GenerationConfig
@@ -73,3 +74,16 @@ def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_
         list(zip(sequences[i : i + num_beams], scores[i : i + num_beams], strict=True))
         for i in range(0, len(sequences), num_beams)
     ]
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Batch and rows of every pass from now on."""
+    passes: list[tuple[int, int]] = []
+    forward = Backbone.forward
+
+    def counted(self, embeddings, **kwargs):
+        passes.append(tuple(embeddings.shape[:2]))
+        return forward(self, embeddings, **kwargs)
+
+    monkeypatch.setattr(Backbone, "forward", counted)
+    return passes

@@ -77,12 +77,19 @@ class Pipeline:
         self.config = directory.config
         self.questions, self.examples = load_splits(self.config)
         self.backbone = load_model(self.config)
+        self._try_lora()
         self.encoder = new_encoder(self.backbone, self.config, self.examples)
         self.verdict_tokens = self.encoder.verdict_tokens(self.config.stage3.verdict_words)
         everything = [question for split in Split for question in self.questions[split]]
         self.contexts_cut = sum(self.encoder.prompt(question).cut for question in everything)
         if self.contexts_cut:
             print(f"contexts cut to the model's window: {self.contexts_cut} of {len(everything)}", file=sys.stderr)
+
+    def _try_lora(self) -> None:
+        """Where peft has no LoRA for the model, that is known before anything is computed or written."""
+        for name, config in ((TASK, self.config.stage1), (SELF_EVALUATION, self.config.stage3)):
+            if config.adapter == "lora":
+                new_adapter(self.backbone, name, config, seed=self.config.seed)
 
     def run(
         self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = False
@@ -148,7 +155,8 @@ class Pipeline:
 
         def length(example: VerdictExample) -> int:
             answers = [*example.correct, *example.wrong]
-            return num_positions(self.backbone, example.prompt, answers, config.num_soft_tokens)
+            soft_tokens = (self.config.stage1.num_soft_tokens, config.num_soft_tokens)
+            return num_positions(self.backbone, example.prompt, answers, soft_tokens)
 
         def examples(split: Split) -> list[VerdictExample]:
             return verdict_examples(self.questions[split], samples, self.encoder, config)

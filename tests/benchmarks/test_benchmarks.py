@@ -11,7 +11,7 @@ from benchmarks import stage2_beam_search as stage2
 from benchmarks import stage3_self_evaluation as stage3
 from benchmarks.__main__ import main
 from benchmarks.machine import Limits, Size
-from benchmarks.measure import MismatchError, Row, compare
+from benchmarks.measure import PEER_ONCE, MismatchError, Row, compare
 from benchmarks.memory import Used
 from benchmarks.models import SOMETIMES, prompts, subject, tokenizer
 
@@ -76,7 +76,7 @@ def test_both_sides_of_stage_3_agree_and_a_wrong_gradient_is_refused() -> None:
 
 def test_stage_1_inference_and_sampling_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.memory.both_sides", lambda *_: None)
-    row = stage1_task_tuning.row("opt-tiny", stage1_task_tuning.Case((90, 80, 70)), rounds=0)
+    row = stage1_task_tuning.row("opt-tiny", stage1_task_tuning.Case((90, 80, 70)), rounds=PEER_ONCE)
     assert row.memory is None
     for module in (self_evaluation_inference, sampling):
         monkeypatch.setattr(module, "PROMPT", 80)
@@ -149,3 +149,5 @@ def test_results_name_what_is_missed(tmp_path: Path) -> None:
 def test_unknown_path_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", "stage9"]) == 2
     assert "no benchmark stage9" in capsys.readouterr().err
+    assert main(["--questions", "3"]) == 2
+    assert "--questions is 3; the pipeline needs 4" in capsys.readouterr().err

@@ -92,7 +92,9 @@ def test_settled_questions_leave_the_batch(
     model, sizes = adapted(backbone), []
     prompts = prompts_of(backbone, [*TEXTS, *(f"Who played piano {i}?" for i in range(3))])
     select = ExpandedCache.select
-    monkeypatch.setattr(ExpandedCache, "select", lambda cache, rows: sizes.append(len(rows)) or select(cache, rows))
+    monkeypatch.setattr(
+        ExpandedCache, "select", lambda cache, rows, room=0: sizes.append(len(rows)) or select(cache, rows)
+    )
     rows = beam_search(model, prompts, num_beams=2, max_new_tokens=12).hypotheses
     for terminator in sorted({token for row in rows for h in row for token in h.token_ids}):
         backbone.eos_token_id = terminator

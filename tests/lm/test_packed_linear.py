@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from reference import encoder_of
+from reference import encoder_of, soft_prompt
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.likelihood import answer_log_probs
 from aspire_llm.lm.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers, packing
 from aspire_llm.lm.prefix_cache import takes_trees
 from aspire_llm.records import Question
@@ -87,10 +88,12 @@ def test_other_types_are_left_alone() -> None:
 def test_only_decoding_packs(backbone: Backbone) -> None:
     packed = [m for m in backbone.model.modules() if isinstance(m, PackedLinear | PackedConv1D)]
     assert takes_trees(backbone)
-    backbone.model(input_ids=torch.tensor([[1, 2, 3]]))
-    assert all(layer._packed is None for layer in packed)
-    model, prompts = AdaptedModel(backbone), [encoder_of(backbone).prompt(Question("0", "Where?"))]
+    model = AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, seed=2))
+    prompts = [encoder_of(backbone).prompt(Question("0", "Where?"))]
     before = model.read(prompts)[2]
+    model.verdict_logits(*model.read_answers(prompts, [[(5,), (6, 7)]])).sum().backward()
+    answer_log_probs(model, prompts, [(5, 0)])[0].sum().backward()
+    assert all(layer._packed is None for layer in packed)
     beam_search(model, prompts, num_beams=2, max_new_tokens=3)
     assert all(layer._packed is not None for layer in packed)
-    torch.testing.assert_close(model.read(prompts)[2], before, atol=1e-5, rtol=1e-5)
+    assert torch.equal(model.read(prompts)[2], before)

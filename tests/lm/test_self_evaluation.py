@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
+from reference import count_passes, encoder_of, full_forward, sequence_embeddings, soft_prompt
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
@@ -54,19 +54,6 @@ def test_the_pair_alone_counts() -> None:
     assert log_self_evaluation(torch.tensor([[0.0, 200.0]]), (0, 1)).item() == pytest.approx(-200.0)
 
 
-def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Batch and rows of every pass."""
-    passes: list[tuple[int, int]] = []
-    forward = Backbone.forward
-
-    def counted(self, embeddings, **kwargs):
-        passes.append(tuple(embeddings.shape[:2]))
-        return forward(self, embeddings, **kwargs)
-
-    monkeypatch.setattr(Backbone, "forward", counted)
-    return passes
-
-
 @torch.no_grad()
 def test_empty_answers_alone(llama: Backbone) -> None:
     model = AdaptedModel(llama, soft_prompt(llama, seed=1), soft_prompt(llama, length=4, seed=2))
@@ -87,7 +74,7 @@ def test_answers_that_begin_alike_are_read_as_one_tree(
     prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
     answers = [[(5, 6, 7), (5, 6), (5, 8, 9, 9), (), (5, 6, 7)], [(9,), (10, 9)]]
     assert takes_trees(backbone) is as_tree
-    passes = count_rows(monkeypatch)
+    passes = count_passes(monkeypatch)
     cache, branches = model.read_answers(prompts, answers)
     # "5 6 7" and "5 8 9 9" share a token: six rows.
     assert passes == [(2, max(len(p.token_ids) for p in prompts) + 5), (2, 6)]
@@ -116,7 +103,7 @@ def test_the_end_of_the_answer_takes_no_pass_of_its_own(
         for own, ends in zip(decoded.hypotheses, (True, False), strict=True)
     ]
     assert [len(ids) for ids in decoded.branches_of(chosen)[1]] == [0, 1]
-    passes = count_rows(monkeypatch)
+    passes = count_passes(monkeypatch)
     verdicts = evaluate_decoded(model, decoded, chosen, PAIR)
     # LoRA's θs must not be active while the answer's last token is read.
     assert len(passes) == (1 if adapter == "soft_prompt" else 2)

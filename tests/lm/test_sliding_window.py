@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from reference import encoder_of, full_forward, generate, sequence_embeddings, soft_prompt
+from reference import count_passes, encoder_of, full_forward, generate, sequence_embeddings, soft_prompt
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -67,11 +67,15 @@ def set_terminator(model: AdaptedModel, prompts) -> None:
 
 
 @pytest.mark.parametrize("context", [None, "The old piano was built in a small town by the sea, long before the war."])
-def test_beams_equal_generate_and_verdicts_a_full_forward(sliding: Backbone, context: str | None) -> None:
+def test_beams_equal_generate_and_verdicts_a_full_forward(
+    sliding: Backbone, context: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, prompts = adapted(sliding), prompts_of(sliding, context)
     assert max(len(prompt.token_ids) for prompt in prompts) > WINDOW
     set_terminator(model, prompts)
+    passes = count_passes(monkeypatch)
     decoded = beam_search(model, prompts, num_beams=4, max_new_tokens=20)
+    assert (passes[0][0] == 1) == (context is not None), "a shared context is read once"
     theirs = generate(model, prompts, num_beams=4, max_new_tokens=20, length_penalty=0.0)
     for ours, expected in zip(decoded.hypotheses, theirs, strict=True):
         assert [h.token_ids for h in ours] == [sequence for sequence, _ in expected]

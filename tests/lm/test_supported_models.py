@@ -35,7 +35,7 @@ def prompt_of(backbone: Backbone) -> EncodedPrompt:
 
 def test_layers_that_peft_cannot_change(tokenizer: PreTrainedTokenizerFast) -> None:
     mamba = Backbone(expanded_model("mamba", len(tokenizer)), tokenizer)
-    with pytest.raises(ModelError, match="no LoRA for all layers of 'mamba' models; use soft_prompt"):
+    with pytest.raises(ModelError, match="no LoRA for 'mamba' models"):
         new_adapter(mamba, TASK, TrainingConfig(adapter="lora"), seed=0)
 
 
@@ -85,6 +85,18 @@ def test_a_run_completes(
     (asked,) = SelectivePredictor.load(tmp_path / "run").predict([stored[0]["question"]])
     assert asked.scored.answer.text == stored[0]["answer"]
     assert asked.scored.selection_score == pytest.approx(stored[0]["selection_score"], abs=1e-4)
+
+
+def test_lora_that_peft_refuses_is_refused_before_anything_is_written(
+    tokenizer: PreTrainedTokenizerFast, data_file: Path, tmp_path: Path
+) -> None:
+    expanded_model("mamba", len(tokenizer)).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    own = settings(tmp_path / "model", data_file).model_dump(mode="json")
+    config = parse_config({**own, "stage3": {**own["stage3"], "adapter": "lora"}})
+    with pytest.raises(ModelError, match="no LoRA for 'mamba' models"):
+        run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_that_is_refused_leaves_nothing(

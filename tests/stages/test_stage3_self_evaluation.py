@@ -1,5 +1,7 @@
 """S_c and S_w by hand; the loss and its gradient against a full forward and backward of every answer."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
@@ -186,6 +188,17 @@ def test_beyond_the_budget_prefixes_are_read_anew(llama: Backbone, monkeypatch: 
 def test_positions_of_a_pass(llama: Backbone) -> None:
     prompt = examples(llama)[0].prompt
     answers, own = [(5, 6), (), (7,)], len(prompt.token_ids)
-    assert num_positions(llama, prompt, answers, soft_tokens=4) == own + (2 + 4) + 4 + (1 + 4)
+    assert num_positions(llama, prompt, answers, soft_tokens=(9, 4)) == (9 + own) + (2 + 4) + 4 + (1 + 4)
     llama.shares_prefixes = False
-    assert num_positions(llama, prompt, answers, soft_tokens=4) == 3 * own + (2 + 4) + 4 + (1 + 4)
+    assert num_positions(llama, prompt, answers, soft_tokens=(9, 4)) == 3 * (9 + own) + (2 + 4) + 4 + (1 + 4)
+
+
+def test_recomputing_layers_changes_no_gradient(backbone: Backbone) -> None:
+    gradients = []
+    for recomputing in (False, True):
+        adapter = soft_prompt(backbone, length=4, seed=2)
+        model = AdaptedModel(backbone, soft_prompt(backbone, seed=1), adapter)
+        with backbone.layers_recomputed() if recomputing else nullcontext():
+            verdict_loss(model, PAIR, examples(backbone)).mean().backward()
+        gradients.append(adapter.prompt_embeddings.grad)
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-5)

@@ -101,7 +101,7 @@ class UntunedSource(RunSource):
         """Of the tuned model."""
         return self._tuned.questions
 
-    @property
+    @cached_property
     def model(self) -> AdaptedModel:
         """θ alone."""
         return AdaptedModel(self.predictor.model.backbone)

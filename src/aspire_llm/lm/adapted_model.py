@@ -13,7 +13,7 @@ from aspire_llm.lm.prefix_cache import Branches, PrefixCache
 from aspire_llm.lm.token_tree import TokenTree
 from aspire_llm.lm.tokenization import EncodedPrompt
 
-_WORTH_SHARING = 32  # tokens that all prompts of a batch begin with
+_WORTH_SHARING = 32  # first tokens, of a batch's prompts or of the examples
 
 TokenGrid = Sequence[Sequence[Sequence[int]]]  # question → branch → token ids
 
@@ -31,13 +31,13 @@ class AdaptedModel:
         self.backbone = backbone
         self.task: Adapter = task or NoAdapter(backbone)
         self.self_evaluation: Adapter = self_evaluation or NoAdapter(backbone)
-        # Tokens that prompts began with, read by a θp that no longer learns: the next prompts may begin so too.
-        self._beginning: tuple[tuple[int, ...], PrefixCache, Branches] | None = None
+        # The few-shot examples, read by a θp that no longer learns: all prompts of a run begin so.
+        self._examples: tuple[tuple[int, ...], PrefixCache, Branches] | None = None
 
     def read(self, prompts: Sequence[EncodedPrompt], *, room: int = 64) -> tuple[PrefixCache, Branches, Tensor]:
         """Read `[θp] [x]` of B questions once; what all of them begin with (examples, a shared context) once for all.
 
-        Once θp is frozen, batches that begin like the one before do not read that again.
+        Once θp is frozen, the few-shot examples are read once for all batches.
 
         Args:
             prompts: The questions.
@@ -64,8 +64,8 @@ class AdaptedModel:
         token_ids = [prompt.token_ids for prompt in prompts]
         shared = _worth_reading_once(prompts) if self.backbone.shares_prefixes else 0
         if shared:
-            cache, root = self._read_once(token_ids[0][:shared], len(prompts))
             rest, valid = self.token_grid([[ids[shared:]] for ids in token_ids])
+            cache, root = self._read_once(prompts, shared, valid.shape[-1] + room)
             embeddings = self.backbone.embed(rest)
         else:
             embeddings, valid = self.embed_sequences(token_ids)
@@ -76,18 +76,21 @@ class AdaptedModel:
         cache.prompts_end()
         return cache, branches, logits
 
-    def _read_once(self, beginning: tuple[int, ...], copies: int) -> tuple[PrefixCache, Branches]:
-        """`[θp] [beginning]` as the prompt so far of several questions."""
+    def _read_once(self, prompts: Sequence[EncodedPrompt], length: int, room: int) -> tuple[PrefixCache, Branches]:
+        """`[θp]` and the first tokens of the first prompt, as the prompt so far of all of them."""
+        beginning, known = prompts[0].token_ids[:length], self._examples
         learning = any(parameter.requires_grad for parameter in self.task.parameters())
-        if learning or self._beginning is None or self._beginning[0] != beginning:
+        if learning or known is None or known[0] != beginning:
             embeddings, valid = self.embed_sequences([beginning])
             cache = PrefixCache(self.backbone, 1, valid.shape[-1])
             with self.task.active(), torch.no_grad():
                 _, root = cache.extend(cache.root(), embeddings, valid, None)
-            self._beginning = (beginning, cache, root)
-        _, cache, root = self._beginning
-        everyone = torch.zeros(copies, dtype=torch.long, device=self.backbone.device)
-        return cache.select(everyone), root.of_questions(everyone)
+            known = (beginning, cache, root)
+            if not learning and length == prompts[0].num_example_tokens:
+                self._examples = known
+        _, cache, root = known
+        everyone = torch.zeros(len(prompts), dtype=torch.long, device=self.backbone.device)
+        return cache.select(everyone, room), root.of_questions(everyone)
 
     def embed_sequences(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """`[θp] [tokens] [padding]` as embeddings `[B, 1, T, d]` and validity `[B, 1, T]`; θp keeps its gradient."""
@@ -164,7 +167,7 @@ def _worth_reading_once(prompts: Sequence[EncodedPrompt]) -> int:
     most = min(len(prompt.token_ids) for prompt in prompts) - 1  # the last token's logits are wanted of each
     differs = (i for i in range(most) if any(prompt.token_ids[i] != first[i] for prompt in prompts))
     common = next(differs, most)
-    # The examples are read once a run, which saves all prompts of the batch; all that is common, once a batch.
+    # The examples are read once, which saves all prompts of the batch some positions; all that is common, once a batch.
     examples = min(common, *(prompt.num_example_tokens for prompt in prompts))
     length = examples if batch * examples >= (batch - 1) * common else common
     return length if length >= _WORTH_SHARING else 0

@@ -142,7 +142,8 @@ class LoraAdapter:
                 model.add_adapter(lora_config, adapter_name=name)
             except ValueError as error:  # layers whose weights a model reads past their forward
                 kind = model.config.model_type
-                raise ModelError(f"peft has no LoRA for all layers of {kind!r} models; use soft_prompt") from error
+                reason = str(error).splitlines()[0]
+                raise ModelError(f"no LoRA for {kind!r} models ({reason}); use adapter: soft_prompt") from error
         _activate(model, [])
 
     @classmethod

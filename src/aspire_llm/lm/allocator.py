@@ -5,6 +5,7 @@ each time, and the system clears every page again: measured at OPT-125M size, th
 of 650 positions takes (see docs/experiments.md).
 """
 
+import contextlib
 import ctypes
 import sys
 from functools import cache
@@ -26,3 +27,9 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what the process keeps freed, so that it counts as free."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

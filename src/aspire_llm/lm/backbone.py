@@ -1,8 +1,9 @@
 """The frozen language model: loading it safely, and its one forward pass over embeddings.
 
-Every pass gives the model explicit embeddings, positions and a 4-D mask. Models differ in how they derive the last two
-(OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded batches of soft prompts
-or for several answers that share one prefix. A model that cannot be told so much `shares_prefixes` not.
+Passes over shared prefixes give the model explicit embeddings, positions and a 4-D mask. Models differ in how they
+derive the last two (OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded
+batches of soft prompts or for several answers that share one prefix. Models that cannot be told have `shares_prefixes`
+False, and are read as `generate` reads them (`lm/expanded_cache.py`).
 """
 
 import inspect
@@ -23,7 +24,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.allocator import keep_freed_memory
+from aspire_llm.lm.allocator import keep_freed_memory, return_freed_memory
 from aspire_llm.lm.packed_linear import pack_linear_layers
 from aspire_llm.lm.tree_attention import additive
 
@@ -97,6 +98,7 @@ class Backbone:
         """Bytes that are free where the model is."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
+        return_freed_memory()
         return int(psutil.virtual_memory().available)
 
     @contextmanager

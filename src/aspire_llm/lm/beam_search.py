@@ -89,7 +89,7 @@ def beam_search(
         if 2 * int(is_open.sum()) <= len(search.questions):
             settled |= zip(search.questions.tolist(), _to_hypotheses(finished), strict=True)
             still = is_open[:, 0].nonzero()[:, 0]
-            search.narrow(still)
+            search.narrow(still, room=num_beams * (max_new_tokens - step))
             running, finished, is_open = running.of_questions(still), finished.of_questions(still), is_open[still]
         # Only the cache that is returned has slots worth remembering.
         slots = search.cache.num_slots + torch.arange(num_beams, device=logits.device)
@@ -107,9 +107,9 @@ class _Search:
     branches: Branches
     questions: Tensor
 
-    def narrow(self, rows: Tensor) -> None:
+    def narrow(self, rows: Tensor, room: int) -> None:
         """Go on with some of the questions in a smaller cache: one copy, and no step pays for the others."""
-        self.cache, self.branches = self.cache.select(rows), self.branches.of_questions(rows)
+        self.cache, self.branches = self.cache.select(rows, room), self.branches.of_questions(rows)
         self.questions = self.questions[rows]
 
 

@@ -141,7 +141,7 @@ class ExpandedCache(PrefixCache):
         logits: Tensor = output.logits.float()
         return logits
 
-    def select(self, questions: Tensor) -> "ExpandedCache":
+    def select(self, questions: Tensor, room: int = 0) -> "ExpandedCache":
         """A copy that holds some of the questions. The state moves to it: this cache would have to read it again."""
         selected = ExpandedCache(self.backbone, len(questions))
         selected.num_slots = self.num_slots

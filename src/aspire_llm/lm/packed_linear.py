@@ -1,4 +1,4 @@
-"""Frozen linear layers on CPU, with weights laid out once for oneDNN's kernels.
+"""Frozen linear layers on CPU by oneDNN's kernels, with weights laid out once for decoding.
 
 `torch.nn.functional.linear` brings its weight into the kernel's layout at every call, and uses a kernel made for many
 rows. A frozen weight can be laid out once: measured on AVX-512 CPUs in float32, that is up to twice as fast for
@@ -99,7 +99,7 @@ _PACKED_TYPES: dict[type[nn.Module], type[_Packed]] = {nn.Linear: PackedLinear, 
 
 
 def pack_linear_layers(model: PreTrainedModel) -> bool:
-    """Give the frozen linear layers of a model in float32 on CPU packed weights, in place.
+    """Let the frozen linear layers of a model in float32 on CPU use oneDNN, and pack weights, in place.
 
     Returns:
         Whether it was done: not on other devices and types, nor where memory is short.

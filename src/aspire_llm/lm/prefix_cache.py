@@ -174,13 +174,18 @@ class PrefixCache:
         distance = positions[..., None] - torch.cat([self._positions, positions], dim=-1)[:, None]
         return mask & (distance < self.backbone.sliding_window)
 
-    def select(self, questions: Tensor) -> "PrefixCache":
-        """A copy that holds some of the questions, `[B']` row indices, in that order (repeats allowed)."""
+    def select(self, questions: Tensor, room: int = 0) -> "PrefixCache":
+        """A copy that holds some of the questions, `[B']` row indices, in that order (repeats allowed).
+
+        Args:
+            questions: The rows.
+            room: Slots to allocate beyond those that are used.
+        """
         selected = PrefixCache(self.backbone, len(questions))
         selected.num_slots, selected._prompt_slots = self.num_slots, self._prompt_slots
         selected._positions = self._positions[questions]
         for mine, theirs in zip(self._layers, selected._layers, strict=True):
-            theirs.copy_rows(mine, questions)
+            theirs.copy_rows(mine, questions, room)
         return selected
 
     @property

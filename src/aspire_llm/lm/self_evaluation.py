@@ -6,15 +6,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapted_model import AdaptedModel, TokenGrid
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.hypotheses import Decoded, Hypothesis
 from aspire_llm.lm.prefix_cache import Branches, PrefixCache
 from aspire_llm.lm.tokenization import EncodedPrompt
 
-AnswerReader: TypeAlias = Callable[
-    [AdaptedModel, Sequence[EncodedPrompt], Sequence[Sequence[Sequence[int]]]], tuple[PrefixCache, Branches]
-]
+AnswerReader: TypeAlias = Callable[[AdaptedModel, Sequence[EncodedPrompt], TokenGrid], tuple[PrefixCache, Branches]]
 
 
 def log_self_evaluation(logits: Tensor, verdict_tokens: tuple[int, int]) -> Tensor:
@@ -32,10 +30,20 @@ def evaluate_decoded(
     return log_self_evaluation(model.verdict_logits(decoded.cache, branches, unread), verdict_tokens)[:, 0]
 
 
-def num_positions(backbone: Backbone, prompt: EncodedPrompt, answers: Sequence[Sequence[int]], soft_tokens: int) -> int:
-    """What reading a question's answers and θs after each takes: the prompt once, or before every answer."""
+def num_positions(
+    backbone: Backbone, prompt: EncodedPrompt, answers: Sequence[Sequence[int]], soft_tokens: tuple[int, int]
+) -> int:
+    """Positions that a question's answers take, each with θs after it: the prompt once, or before every answer.
+
+    Args:
+        backbone: The model.
+        prompt: Of the question.
+        answers: Token ids.
+        soft_tokens: Of θp and of θs.
+    """
     prompts = 1 if backbone.shares_prefixes else len(answers)
-    return prompts * len(prompt.token_ids) + sum(len(ids) + soft_tokens for ids in answers)
+    task, verdict = soft_tokens
+    return prompts * (task + len(prompt.token_ids)) + sum(len(ids) + verdict for ids in answers)
 
 
 class KeptPrefixes:
@@ -51,7 +59,7 @@ class KeptPrefixes:
         self._kept: dict[Hashable, tuple[PrefixCache, Branches]] = {}
 
     def read(
-        self, model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[Sequence[int]]]
+        self, model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: TokenGrid
     ) -> tuple[PrefixCache, Branches]:
         """As `AdaptedModel.read_answers`; always with the same model."""
         key = tuple((prompt.token_ids, tuple(map(tuple, own))) for prompt, own in zip(prompts, answers, strict=True))

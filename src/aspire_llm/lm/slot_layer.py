@@ -60,12 +60,12 @@ class SlotLayer(CacheLayerMixin):
             self.keys[..., : self.length, :] = old_keys[..., : self.length, :]
             self.values[..., : self.length, :] = old_values[..., : self.length, :]
 
-    def copy_rows(self, other: "SlotLayer", rows: Tensor) -> None:
-        """Become a copy of some rows of another layer."""
-        self.length = self.capacity = other.length
-        self.keys = other.keys[rows, :, : other.length]
-        self.values = other.values[rows, :, : other.length]
-        self.is_initialized = True
+    def copy_rows(self, other: "SlotLayer", rows: Tensor, room: int) -> None:
+        """Become a copy of some rows of another layer, with further slots to fill."""
+        self.length, self.capacity = other.length, other.length + room
+        keys, values = other.keys[rows, :, : self.length], other.values[rows, :, : self.length]
+        self.lazy_initialization(keys, values)
+        self.keys[:, :, : self.length], self.values[:, :, : self.length] = keys, values
 
     def _empty(self, states: Tensor) -> Tensor:
         batch, heads, _, width = states.shape
