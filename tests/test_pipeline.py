@@ -12,6 +12,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.errors import DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import TASK, load_adapter
+from aspire_llm.lm.backbone import load_backbone
 from aspire_llm.lm.batching import by_length
 from aspire_llm.pipeline import Pipeline
 from aspire_llm.predictor import likeliest_answers
@@ -86,7 +87,7 @@ def test_the_frozen_weights_are_bit_identical_after_training(config: RunConfig, 
     directory = RunDirectory.plan(tmp_path / "run", config)
     directory.start()
     pipeline = Pipeline(directory)
-    before = {name: tensor.clone() for name, tensor in pipeline.backbone.model.state_dict().items()}
+    before = load_backbone(config.model).model.state_dict()
     pipeline.run()
     after = pipeline.backbone.model.state_dict()
     for name, tensor in before.items():
