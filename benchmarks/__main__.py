@@ -63,14 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names:
         say(f"{name} …")
         started = time.perf_counter()
+        benchmarks[name] = BENCHMARKS[name]
         try:
-            rows += BENCHMARKS[name].rows(settings)
+            for row in BENCHMARKS[name].rows(settings):
+                rows.append(row)
+                # Row by row, so that a run that is killed leaves what it measured.
+                report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
         except MismatchError as error:
             refused[name] = str(error)
             say(f"  REFUSED: {error}")
         limits = limits.better(machine.probe())
-        benchmarks[name] = BENCHMARKS[name]
-        # Path by path, so that a run that is killed leaves what it measured.
         report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
         say(f"  {time.perf_counter() - started:.0f} s")
     for group, own in report.groups(rows).items():

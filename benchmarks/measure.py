@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Protocol, TypeVar
@@ -121,7 +121,7 @@ class Benchmark(Protocol):
 
     __doc__: str | None
 
-    def rows(self, settings: Settings) -> list[Row]:
+    def rows(self, settings: Settings) -> Iterable[Row]:
         """Compare, then measure."""
 
 
