@@ -46,16 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in names if name not in BENCHMARKS]:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
+    questions = options.questions or (200 if options.full else 5)
+    if questions < _FEWEST_QUESTIONS:
+        print(f"--questions is {questions}; the pipeline needs {_FEWEST_QUESTIONS}, one a split", file=sys.stderr)
+        return 2
     warnings.filterwarnings("ignore", category=FutureWarning)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     torch.manual_seed(0)
     limits = machine.probe()
     say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
-    questions = options.questions or (200 if options.full else 5)
-    if questions < _FEWEST_QUESTIONS:
-        print(f"--questions is {questions}; the pipeline needs {_FEWEST_QUESTIONS}, one a split", file=sys.stderr)
-        return 2
     settings = Settings(options.full, questions, rounds=3 if options.full else 1)
     rows: list[Row] = []
     refused: dict[str, str] = {}

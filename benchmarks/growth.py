@@ -1,7 +1,7 @@
 """How time and memory grow: stage 2 with the prompt, the beams, the answer and the questions a batch; stage 3 with k.
 
-One setting changes at a time from a prompt of 650 positions, k = 10 and 16 new tokens; memory is measured at both ends of
-each table. Only in the full form.
+One setting changes at a time from a prompt of 650 positions, k = 10 and 16 new tokens; memory is measured at both ends
+of each table. Only in the full form.
 """
 
 from collections.abc import Iterator
