@@ -94,7 +94,7 @@ class TrainingConfig(_Section):
     learning_rate: float = Field(default=0.01, gt=0)
     epochs: Count = 10
     batch_size: Count = 8
-    tokens_per_pass: Count = 2048
+    tokens_per_pass: Count = 1024
     recompute_layers: bool = False
     warmup_fraction: Probability = 0.05
     max_grad_norm: float = Field(default=1.0, gt=0)
