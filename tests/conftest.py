@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GPT2Config,
@@ -24,6 +25,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 _TEXT = ["Q: Where was the old piano built?\nA: Paris", "is it correct or wrong", "a correct answer, a wrong one"] * 20
 
 ARCHITECTURES = ["gpt2", "opt", "llama"]
+
+settings.register_profile("no clock", deadline=None)  # a busy machine is no error
+settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ from transformers import GenerationConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SoftPrompt
 from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
+from aspire_llm.records import Question
 
 
 def encoder_of(backbone: Backbone) -> Encoder:
@@ -19,6 +21,23 @@ def encoder_of(backbone: Backbone) -> Encoder:
 
 def soft_prompt(backbone: Backbone, *, length: int = 5, seed: int = 1) -> SoftPrompt:
     return SoftPrompt.initialise(backbone, length, seed)
+
+
+def adapted(backbone: Backbone) -> AdaptedModel:
+    """With a θp and a θs of unequal lengths."""
+    return AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2))
+
+
+def prompts_of(backbone: Backbone, texts: Sequence[str], context: str | None = None) -> list[EncodedPrompt]:
+    questions = [Question(str(i), text, context=context) for i, text in enumerate(texts)]
+    return [encoder_of(backbone).prompt(question) for question in questions]
+
+
+def set_terminator(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> None:
+    """A token that beams choose, so that some hypotheses end and others do not."""
+    rows = beam_search(model, prompts, num_beams=4, max_new_tokens=6).hypotheses
+    tokens = [token for row in rows for h in row for token in h.token_ids[2:]]
+    model.backbone.eos_token_id = max(sorted(set(tokens)), key=tokens.count)
 
 
 def sequence_embeddings(

@@ -4,7 +4,7 @@ import doctest
 from itertools import combinations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -125,7 +125,6 @@ word_texts = st.lists(st.sampled_from(["a", "the", "cat", "서울", "東京", "�
 any_text = texts | word_texts
 
 
-@settings(deadline=None)
 @given(answer=any_text, references=st.lists(any_text, max_size=4), data=st.data())
 def test_bounds_order_and_maximum(answer: str, references: list[str], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(references))
@@ -136,14 +135,12 @@ def test_bounds_order_and_maximum(answer: str, references: list[str], data: st.D
         assert value == max((score(answer, [reference]) for reference in references), default=0)
 
 
-@settings(deadline=None)
 @given(one=any_text, other=any_text)
 def test_symmetry(one: str, other: str) -> None:
     for score in (rouge_l, f1, exact_match):
         assert score(one, [other]) == pytest.approx(score(other, [one]), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(text=any_text)
 def test_a_text_agrees_with_itself(text: str) -> None:
     assume(text.strip())
@@ -151,7 +148,6 @@ def test_a_text_agrees_with_itself(text: str) -> None:
     assert exact_match(text, [text])
 
 
-@settings(deadline=None)
 @given(one=any_text, other=any_text)
 def test_exact_match_implies_full_f1(one: str, other: str) -> None:
     if exact_match(one, [other]):
@@ -161,7 +157,6 @@ def test_exact_match_implies_full_f1(one: str, other: str) -> None:
 ascii_text = st.lists(st.text(st.characters(max_codepoint=126, min_codepoint=32), max_size=6), max_size=6).map(" ".join)
 
 
-@settings(deadline=None)
 @given(answer=ascii_text, reference=ascii_text)
 def test_ascii_text_scores_as_in_rouge_score(answer: str, reference: str) -> None:
     assume(any(map(str.isalnum, answer)) and any(map(str.isalnum, reference)))
@@ -172,7 +167,6 @@ def test_ascii_text_scores_as_in_rouge_score(answer: str, reference: str) -> Non
 short = st.lists(st.sampled_from("abc"), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(answer=short, reference=short)
 def test_rouge_l_is_what_its_definition_says(answer: list[str], reference: list[str]) -> None:
     """Against every subsequence of the answer, tried one by one."""

@@ -196,7 +196,7 @@ def assert_only_data_errors(path: Path) -> None:
 SUFFIXES = [".json", ".jsonl", ".csv", ".tsv", ".parquet"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(suffix=st.sampled_from(SUFFIXES), content=st.binary() | st.text().map(str.encode))
 def test_arbitrary_bytes(tmp_path_factory: pytest.TempPathFactory, suffix: str, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / f"arbitrary{suffix}"
@@ -214,7 +214,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rows=st.lists(st.dictionaries(st.sampled_from(KEYS), values, max_size=8), min_size=1, max_size=3))
 def test_known_names_with_arbitrary_values(tmp_path_factory: pytest.TempPathFactory, rows: list[object]) -> None:
     path = tmp_path_factory.getbasetemp() / "known_names.json"
@@ -222,7 +222,7 @@ def test_known_names_with_arbitrary_values(tmp_path_factory: pytest.TempPathFact
     assert_only_data_errors(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_damaged_files(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """A good file cut off, or with a byte changed, is read or refused, never a crash."""

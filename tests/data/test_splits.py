@@ -30,7 +30,7 @@ def assert_valid(splits: dict[Split, tuple[Question, ...]], sizes: dict[Split, i
     assert sum(map(len, groups)) == len(set().union(*groups))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     groups=st.lists(st.integers(1, 12), min_size=20, max_size=60),
     shares=st.lists(st.integers(0, 20), min_size=4, max_size=4),
@@ -47,7 +47,6 @@ def test_sizes_are_exact_and_groups_disjoint(groups: list[int], shares: list[int
     assert split_questions(shuffled, sizes, seed=seed) == splits
 
 
-@settings(deadline=None)
 @given(n=st.integers(4, 200), data=st.data(), seed=st.integers())
 def test_ungrouped_questions_can_all_be_used(n: int, data: st.DataObject, seed: int) -> None:
     """Without groups (each question its own, also where the field is empty) any sizes up to all there are work."""

@@ -52,8 +52,10 @@ def test_saved_and_loaded_it_is_the_same(backbone: Backbone, kind: str, tmp_path
 
 
 def test_lora_starts_as_the_base_model_and_leaves_it_when_inactive(backbone: Backbone) -> None:
-    base = first_logits(AdaptedModel(backbone))
+    without = first_logits(AdaptedModel(backbone))
     adapter = new_adapter(backbone, TASK, TrainingConfig(adapter="lora"), seed=0)
+    base = first_logits(AdaptedModel(backbone))
+    torch.testing.assert_close(base, without, atol=1e-5, rtol=1e-5)
     assert torch.equal(first_logits(AdaptedModel(backbone, adapter)), base)
     with torch.no_grad():
         for parameter in adapter.parameters():

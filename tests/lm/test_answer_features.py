@@ -2,20 +2,14 @@
 
 import pytest
 import torch
-from reference import encoder_of, sequence_embeddings, soft_prompt
+from reference import adapted, prompts_of, sequence_embeddings, soft_prompt
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import answer_features, spread_layers, verdict_states
 from aspire_llm.lm.backbone import Backbone
-from aspire_llm.records import Question
 
+TEXTS = ["Who?", "Where was the old piano built, and when?"]
 ANSWERS = [[(5, 6, 7), (8,)], [(9, 10), ()]]
-
-
-def prompts_of(backbone: Backbone, context: str | None = None):
-    encoder = encoder_of(backbone)
-    texts = ("Who?", "Where was the old piano built, and when?")
-    return [encoder.prompt(Question("", text, context=context)) for text in texts]
 
 
 def plain(model: AdaptedModel, embeddings: torch.Tensor):
@@ -28,7 +22,7 @@ def plain(model: AdaptedModel, embeddings: torch.Tensor):
 @torch.no_grad()
 @pytest.mark.parametrize("context", [None, "The old piano was built in a small town by the sea, long before."])
 def test_features_are_those_of_a_plain_forward(backbone: Backbone, context: str | None) -> None:
-    model, prompts = AdaptedModel(backbone, soft_prompt(backbone)), prompts_of(backbone, context)
+    model, prompts = AdaptedModel(backbone, soft_prompt(backbone)), prompts_of(backbone, TEXTS, context)
     found = answer_features(model, prompts, ANSWERS, layers=[0])
     for prompt, answers, own in zip(prompts, ANSWERS, found, strict=True):
         for ids, features in zip(answers, own, strict=True):
@@ -46,8 +40,7 @@ def test_features_are_those_of_a_plain_forward(backbone: Backbone, context: str 
 
 @torch.no_grad()
 def test_verdict_states_are_those_of_the_last_soft_token(llama: Backbone) -> None:
-    model = AdaptedModel(llama, soft_prompt(llama, seed=1), soft_prompt(llama, length=3, seed=2))
-    prompts = prompts_of(llama)
+    model, prompts = adapted(llama), prompts_of(llama, TEXTS)
     found = verdict_states(model, prompts, ANSWERS)
     # The last entry of hidden_states is normalised, so the last layer's own output is taken by a hook.
     outputs: list[torch.Tensor] = []
@@ -61,7 +54,7 @@ def test_verdict_states_are_those_of_the_last_soft_token(llama: Backbone) -> Non
 
 
 def test_only_empty_answers(llama: Backbone) -> None:
-    (own,) = answer_features(AdaptedModel(llama), prompts_of(llama)[:1], [[()]], layers=[1])
+    (own,) = answer_features(AdaptedModel(llama), prompts_of(llama, TEXTS)[:1], [[()]], layers=[1])
     assert len(own[0].log_probs) == 1
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from expanded_models import EXPANDED, expanded_model
-from reference import encoder_of, generate, sequence_embeddings, soft_prompt
+from reference import adapted, generate, prompts_of, sequence_embeddings, set_terminator
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -18,7 +18,6 @@ from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.expanded_cache import ExpandedCache
 from aspire_llm.lm.sampling import sample_answers
 from aspire_llm.lm.self_evaluation import KeptPrefixes, evaluate_decoded
-from aspire_llm.records import Question
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
 
@@ -29,14 +28,6 @@ TEXTS = ["Where?", "Where was the old piano built, and is it correct?", "Who bui
 @pytest.fixture(params=EXPANDED)
 def expanded(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) -> Backbone:
     return Backbone(expanded_model(request.param, len(tokenizer)), tokenizer)
-
-
-def adapted(backbone: Backbone) -> AdaptedModel:
-    return AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2))
-
-
-def prompts_of(backbone: Backbone, texts: list[str] = TEXTS):
-    return [encoder_of(backbone).prompt(Question(str(i), text)) for i, text in enumerate(texts)]
 
 
 def plain(model: AdaptedModel, prompt, answer=(), *, verdict: bool = False) -> Tensor:
@@ -51,15 +42,8 @@ def plain_log_probs(model: AdaptedModel, prompt, answer) -> Tensor:
     return log_probs.gather(-1, torch.tensor(answer)[:, None])[:, 0]
 
 
-def set_terminator(model: AdaptedModel, prompts) -> None:
-    """A token that beams choose, so that some hypotheses end and others do not."""
-    rows = beam_search(model, prompts, num_beams=4, max_new_tokens=6).hypotheses
-    tokens = [token for row in rows for h in row for token in h.token_ids[2:]]
-    model.backbone.eos_token_id = max(sorted(set(tokens)), key=tokens.count)
-
-
 def test_beams_equal_generate_and_verdicts_a_plain_forward(expanded: Backbone) -> None:
-    model, prompts = adapted(expanded), prompts_of(expanded)
+    model, prompts = adapted(expanded), prompts_of(expanded, TEXTS)
     set_terminator(model, prompts)
     decoded = beam_search(model, prompts, num_beams=4, max_new_tokens=10)
     theirs = generate(model, prompts, num_beams=4, max_new_tokens=10, length_penalty=0.0)
@@ -110,7 +94,7 @@ def test_settled_questions_leave_the_batch(
 
 def test_steps_go_on_for_some_questions_and_crossed_branches(expanded: Backbone) -> None:
     """Two branches of three questions, two questions alone in another order, their branches crossed, and look-ahead."""
-    model, prompts = adapted(expanded), prompts_of(expanded)
+    model, prompts = adapted(expanded), prompts_of(expanded, TEXTS)
     cache, branches, _ = model.read(prompts)
     branches = branches.select(torch.zeros(3, 2, dtype=torch.long))
     _, branches = model.step(cache, branches, torch.tensor([[5, 6], [7, 8], [9, 10]]))
@@ -128,7 +112,7 @@ def test_steps_go_on_for_some_questions_and_crossed_branches(expanded: Backbone)
 
 
 def test_samples_have_the_model_s_own_likelihoods(expanded: Backbone) -> None:
-    model, prompts = adapted(expanded), prompts_of(expanded)
+    model, prompts = adapted(expanded), prompts_of(expanded, TEXTS)
     decoded = sample_answers(model, prompts, num_samples=3, max_new_tokens=6, temperature=0.7, seed=2)
     with torch.no_grad():
         for prompt, row in zip(prompts, decoded.hypotheses, strict=True):
@@ -138,7 +122,7 @@ def test_samples_have_the_model_s_own_likelihoods(expanded: Backbone) -> None:
 
 
 def examples(backbone: Backbone) -> list[VerdictExample]:
-    first, second, _ = prompts_of(backbone)
+    first, second, _ = prompts_of(backbone, TEXTS)
     return [VerdictExample(first, ((5, 6, 7), (8,)), ((9,),)), VerdictExample(second, ((5,),), ((12, 13), ()))]
 
 
@@ -157,7 +141,7 @@ def relative_difference(ours: Tensor, theirs: Tensor) -> float:
 
 def test_losses_and_gradients_equal_plain_ones(expanded: Backbone) -> None:
     model, reference = adapted(expanded), adapted(expanded)
-    batch = [TaskExample(p, y) for p, y in zip(prompts_of(expanded), [(5, 6, 0), (7, 0), (8,)], strict=True)]
+    batch = [TaskExample(p, y) for p, y in zip(prompts_of(expanded, TEXTS), [(5, 6, 0), (7, 0), (8,)], strict=True)]
     loss = task_loss(model, batch).mean()
     expected = -torch.stack([plain_log_probs(reference, e.prompt, e.target).mean() for e in batch]).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -175,7 +159,7 @@ def test_losses_and_gradients_equal_plain_ones(expanded: Backbone) -> None:
 
 
 def test_features_are_those_of_a_plain_forward(expanded: Backbone) -> None:
-    model, prompts = adapted(expanded), prompts_of(expanded)[:2]
+    model, prompts = adapted(expanded), prompts_of(expanded, TEXTS)[:2]
     answers = [[(5, 6, 7), (8,)], [(9, 10), ()]]
     found = answer_features(model, prompts, answers, layers=[0])
     states = verdict_states(model, prompts, answers)
@@ -193,7 +177,7 @@ def test_features_are_those_of_a_plain_forward(expanded: Backbone) -> None:
 
 
 def test_layers_computed_again_give_the_same_gradient(expanded: Backbone) -> None:
-    model, batch = adapted(expanded), [TaskExample(p, (5, 6)) for p in prompts_of(expanded)]
+    model, batch = adapted(expanded), [TaskExample(p, (5, 6)) for p in prompts_of(expanded, TEXTS)]
     (kept,) = torch.autograd.grad(task_loss(model, batch).mean(), model.task.parameters())
     with expanded.layers_recomputed():
         (again,) = torch.autograd.grad(task_loss(model, batch).mean(), model.task.parameters())
@@ -201,7 +185,7 @@ def test_layers_computed_again_give_the_same_gradient(expanded: Backbone) -> Non
 
 
 def test_self_evaluation_changes_no_prediction(expanded: Backbone) -> None:
-    model, prompts = adapted(expanded), prompts_of(expanded)
+    model, prompts = adapted(expanded), prompts_of(expanded, TEXTS)
     before = beam_search(AdaptedModel(expanded, model.task), prompts, num_beams=3, max_new_tokens=5).hypotheses
     verdict_loss(model, PAIR, examples(expanded)).mean().backward()
     torch.optim.AdamW(model.self_evaluation.parameters(), lr=1.0).step()
@@ -219,7 +203,7 @@ def test_lora_learns_what_a_plain_pass_teaches(architecture: str, tokenizer: Pre
     with torch.no_grad():
         for parameter in [*task.parameters(), *own.parameters()]:
             parameter.normal_(std=0.05, generator=torch.Generator().manual_seed(parameter.numel()))
-    model, prompts = AdaptedModel(backbone, task, own), prompts_of(backbone)
+    model, prompts = AdaptedModel(backbone, task, own), prompts_of(backbone, TEXTS)
     before = beam_search(model, prompts, num_beams=3, max_new_tokens=5).hypotheses
     parameters = own.parameters()
     ours = torch.autograd.grad(verdict_loss(model, PAIR, examples(backbone)).mean(), parameters, allow_unused=True)

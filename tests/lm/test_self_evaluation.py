@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from reference import count_passes, encoder_of, full_forward, sequence_embeddings, soft_prompt
+from reference import adapted, count_passes, encoder_of, full_forward, sequence_embeddings, soft_prompt
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
@@ -30,7 +30,7 @@ def naive_log_self_evaluation(model: AdaptedModel, prompt, answer) -> float:
 @pytest.mark.parametrize("rank", [0, 3])
 @pytest.mark.parametrize("decoder", ["beam", "sample"])
 def test_equals_a_full_forward(backbone: Backbone, rank: int, decoder: str) -> None:
-    model = AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2))
+    model = adapted(backbone)
     prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
     if decoder == "beam":
         tokens = [
@@ -56,7 +56,7 @@ def test_the_pair_alone_counts() -> None:
 
 @torch.no_grad()
 def test_empty_answers_alone(llama: Backbone) -> None:
-    model = AdaptedModel(llama, soft_prompt(llama, seed=1), soft_prompt(llama, length=4, seed=2))
+    model = adapted(llama)
     prompts = [encoder_of(llama).prompt(question) for question in QUESTIONS]
     logits = model.verdict_logits(*model.read_answers(prompts, [[()], [()]]))[:, 0]
     for row, prompt in zip(logits, prompts, strict=True):
@@ -70,7 +70,7 @@ def test_answers_that_begin_alike_are_read_as_one_tree(
     backbone: Backbone, as_tree: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone.takes_trees = None if as_tree else False
-    model = AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2))
+    model = adapted(backbone)
     prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
     answers = [[(5, 6, 7), (5, 6), (5, 8, 9, 9), (), (5, 6, 7)], [(9,), (10, 9)]]
     assert takes_trees(backbone) is as_tree

@@ -5,7 +5,15 @@ import math
 
 import pytest
 import torch
-from reference import count_passes, encoder_of, full_forward, generate, sequence_embeddings, soft_prompt
+from reference import (
+    adapted,
+    count_passes,
+    full_forward,
+    generate,
+    prompts_of,
+    sequence_embeddings,
+    set_terminator,
+)
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -22,7 +30,6 @@ from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.sampling import sample_answers
 from aspire_llm.lm.self_evaluation import evaluate_decoded
-from aspire_llm.records import Question
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 
 SLIDING = ["mistral", "gemma2", "gemma3", "qwen2"]
@@ -52,25 +59,11 @@ def sliding(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) 
     return Backbone(AutoModelForCausalLM.from_config(config), tokenizer)
 
 
-def prompts_of(backbone: Backbone, context: str | None = None):
-    return [encoder_of(backbone).prompt(Question(str(i), text, context=context)) for i, text in enumerate(TEXTS)]
-
-
-def adapted(backbone: Backbone) -> AdaptedModel:
-    return AdaptedModel(backbone, soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2))
-
-
-def set_terminator(model: AdaptedModel, prompts) -> None:
-    rows = beam_search(model, prompts, num_beams=4, max_new_tokens=6).hypotheses
-    tokens = [token for row in rows for h in row for token in h.token_ids[2:]]
-    model.backbone.eos_token_id = max(sorted(set(tokens)), key=tokens.count)
-
-
 @pytest.mark.parametrize("context", [None, "The old piano was built in a small town by the sea, long before the war."])
 def test_beams_equal_generate_and_verdicts_a_full_forward(
     sliding: Backbone, context: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, prompts = adapted(sliding), prompts_of(sliding, context)
+    model, prompts = adapted(sliding), prompts_of(sliding, TEXTS, context)
     assert max(len(prompt.token_ids) for prompt in prompts) > WINDOW
     set_terminator(model, prompts)
     passes = count_passes(monkeypatch)
@@ -97,7 +90,7 @@ def answer_log_probs(model: AdaptedModel, prompt, answer) -> Tensor:
 
 def test_gradients_and_likelihoods_equal_full_forwards(sliding: Backbone) -> None:
     model, reference = adapted(sliding), adapted(sliding)
-    prompts = prompts_of(sliding)
+    prompts = prompts_of(sliding, TEXTS)
     batch = [TaskExample(p, y) for p, y in zip(prompts, [(5, 6, 0), (7, 0), (8,)], strict=True)]
     task_loss(model, batch).mean().backward()
     (-torch.stack([answer_log_probs(reference, e.prompt, e.target).mean() for e in batch]).mean()).backward()
@@ -123,7 +116,7 @@ def test_gradients_and_likelihoods_equal_full_forwards(sliding: Backbone) -> Non
 
 
 def test_it_is_said_once_and_the_context_is_not_cut(sliding: Backbone, caplog: pytest.LogCaptureFixture) -> None:
-    prompts = prompts_of(sliding, "The old piano was built in a small town by the sea.")
+    prompts = prompts_of(sliding, TEXTS, "The old piano was built in a small town by the sea.")
     assert not any(prompt.cut for prompt in prompts)
     with caplog.at_level(logging.WARNING, logger="aspire_llm"):
         for _ in range(2):

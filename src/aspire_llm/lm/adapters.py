@@ -25,6 +25,7 @@ from transformers.pytorch_utils import Conv1D
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError, RunDirectoryError
 from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.fused_activations import separate_activations
 from aspire_llm.lm.tensor_file import write_tensors
 
 TASK, SELF_EVALUATION = "task", "self_eval"
@@ -133,6 +134,7 @@ class LoraAdapter:
     def __init__(self, backbone: Backbone, name: str, lora_config: LoraConfig) -> None:
         self._backbone, self._name, self._lora_config = backbone, name, lora_config
         model = backbone.model
+        separate_activations(model)  # what LoRA adds to a product comes before its activation
         with warnings.catch_warnings():
             # Several adapters in one model, and replacing one, are what is wanted here.
             warnings.simplefilter("ignore", UserWarning)

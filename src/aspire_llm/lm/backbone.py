@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.allocator import keep_freed_memory, return_freed_memory
+from aspire_llm.lm.fused_activations import fuse_activations
 from aspire_llm.lm.packed_linear import pack_linear_layers
 from aspire_llm.lm.tree_attention import additive
 
@@ -56,7 +57,8 @@ class Backbone:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         _check_supported(model)
         self.model = model.eval().requires_grad_(False)
-        pack_linear_layers(self.model)
+        if pack_linear_layers(self.model):
+            fuse_activations(self.model)
         if self.model.device.type == "cpu":
             keep_freed_memory()
         self.tokenizer = tokenizer

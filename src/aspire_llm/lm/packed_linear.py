@@ -9,6 +9,7 @@ their parameters, so that state dicts, tied weights and `peft` see what they saw
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
@@ -36,11 +37,22 @@ def packing() -> Iterator[None]:
         _PACKING.reset(token)
 
 
+@dataclass(frozen=True, slots=True)
+class PostOp:
+    """What oneDNN does to each number of a product while it is at hand: a name and an algorithm of its own."""
+
+    name: str = "none"
+    algorithm: str = ""
+
+
+NO_POST_OP = PostOp()
+
+
 class _FrozenProduct(torch.autograd.Function):
     """x Wᵀ + b, differentiable with respect to x alone."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: "_Packed") -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: "Packed") -> Tensor:
         ctx.layer = layer
         return layer.times(x)
 
@@ -49,11 +61,16 @@ class _FrozenProduct(torch.autograd.Function):
         return product(gradients[0].contiguous(), ctx.layer.matrix().T, None), None
 
 
-class _Packed(nn.Module):
-    """What a packed `Linear` and a packed `Conv1D` share; the packed copy is made when decoding first asks for it."""
+class Packed(nn.Module):
+    """What a packed `Linear` and a packed `Conv1D` share; the packed copy is made when decoding first asks for it.
+
+    Attributes:
+        post_op: Done to the product, but where a gradient is asked for.
+    """
 
     weight: Any
     bias: Any
+    post_op = NO_POST_OP
     _packed: Tensor | None = None
 
     def matrix(self) -> Tensor:
@@ -64,14 +81,14 @@ class _Packed(nn.Module):
         if x.requires_grad and torch.is_grad_enabled():
             differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
             return differentiable
-        return self.times(x)
+        return self.times(x, self.post_op)
 
-    def times(self, x: Tensor) -> Tensor:
+    def times(self, x: Tensor, post_op: PostOp = NO_POST_OP) -> Tensor:
         """x Wᵀ + b; the same bits whether a packed copy is there or not, so that a resumed run computes the same."""
         rows = x.shape[:-1].numel()
         if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a packed weight
-            return product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
-        return product(x, self._forward_weight(rows), self.bias)
+            return product(torch.stack([x, x]), self._forward_weight(rows), self.bias, post_op)[0]
+        return product(x, self._forward_weight(rows), self.bias, post_op)
 
     def _forward_weight(self, num_rows: int) -> Tensor:
         if self._packed is None and num_rows < _MANY_ROWS and _PACKING.get():
@@ -79,7 +96,7 @@ class _Packed(nn.Module):
         return self.matrix() if self._packed is None else self._packed
 
 
-class PackedLinear(_Packed, nn.Linear):
+class PackedLinear(Packed, nn.Linear):
     """A frozen `nn.Linear`."""
 
     def matrix(self) -> Tensor:
@@ -87,7 +104,7 @@ class PackedLinear(_Packed, nn.Linear):
         return matrix
 
 
-class PackedConv1D(_Packed, Conv1D):
+class PackedConv1D(Packed, Conv1D):
     """A frozen `Conv1D` (GPT-2's linear layer, whose weight is `[in, out]`)."""
 
     def matrix(self) -> Tensor:
@@ -95,7 +112,7 @@ class PackedConv1D(_Packed, Conv1D):
         return matrix
 
 
-_PACKED_TYPES: dict[type[nn.Module], type[_Packed]] = {nn.Linear: PackedLinear, Conv1D: PackedConv1D}
+_PACKED_TYPES: dict[type[nn.Module], type[Packed]] = {nn.Linear: PackedLinear, Conv1D: PackedConv1D}
 
 
 def pack_linear_layers(model: PreTrainedModel) -> bool:
@@ -127,7 +144,7 @@ def has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None, post_op: PostOp = NO_POST_OP) -> Tensor:
     """x Wᵀ + b by oneDNN, for x `[…, in]` and W `[out, in]`: packed, contiguous, or a contiguous matrix transposed."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, post_op.name, [], post_op.algorithm)
     return result
