@@ -21,7 +21,16 @@ from aspire_llm.correctness import label
 from aspire_llm.evaluation import evaluate_run
 from aspire_llm.lines import prediction_line, read_sample, sample_line, untuned_line
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, load_adapter, new_adapter, save_adapter
+from aspire_llm.lm.adapters import (
+    SELF_EVALUATION,
+    TASK,
+    Adapter,
+    frozen,
+    load_adapter,
+    new_adapter,
+    num_soft_tokens,
+    save_adapter,
+)
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
 from aspire_llm.predictor import EXAMPLES, SelectivePredictor, likeliest_answers, load_model, new_encoder
@@ -78,6 +87,7 @@ class Pipeline:
         self.questions, self.examples = load_splits(self.config)
         self.backbone = load_model(self.config)
         self._try_lora()
+        self._soft_tokens = num_soft_tokens(self.backbone, self.config.stage1, self.config.stage3)
         self.encoder = new_encoder(self.backbone, self.config, self.examples)
         self.verdict_tokens = self.encoder.verdict_tokens(self.config.stage3.verdict_words)
         everything = [question for split in Split for question in self.questions[split]]
@@ -124,7 +134,7 @@ class Pipeline:
             return task_examples(self.questions[split], self.encoder, self.backbone.eos_token_id)
 
         def length(example: TaskExample) -> int:
-            return self.config.stage1.num_soft_tokens + len(example.prompt.token_ids) + len(example.target)
+            return self._soft_tokens[0] + len(example.prompt.token_ids) + len(example.target)
 
         return self._trained(TASK, self.config.stage1, loss, length, examples)
 
@@ -155,8 +165,7 @@ class Pipeline:
 
         def length(example: VerdictExample) -> int:
             answers = [*example.correct, *example.wrong]
-            soft_tokens = (self.config.stage1.num_soft_tokens, config.num_soft_tokens)
-            return num_positions(self.backbone, example.prompt, answers, soft_tokens)
+            return num_positions(self.backbone, example.prompt, answers, self._soft_tokens)
 
         def examples(split: Split) -> list[VerdictExample]:
             return verdict_examples(self.questions[split], samples, self.encoder, config)

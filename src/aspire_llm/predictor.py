@@ -11,7 +11,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
 from aspire_llm.demo import MODEL_DIR
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
 from aspire_llm.lm.backbone import Backbone, load_backbone
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.beam_search import beam_search
@@ -140,7 +140,7 @@ def new_encoder(backbone: Backbone, config: RunConfig, examples: Sequence[Questi
     return Encoder(
         backbone,
         max_answer_tokens=config.stage2.max_new_tokens,
-        soft_tokens=config.stage1.num_soft_tokens + config.stage3.num_soft_tokens,
+        soft_tokens=sum(num_soft_tokens(backbone, config.stage1, config.stage3)),
         examples=examples,
     )
 

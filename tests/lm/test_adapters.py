@@ -10,7 +10,15 @@ from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, SoftPrompt, load_adapter, new_adapter, save_adapter
+from aspire_llm.lm.adapters import (
+    SELF_EVALUATION,
+    TASK,
+    SoftPrompt,
+    load_adapter,
+    new_adapter,
+    num_soft_tokens,
+    save_adapter,
+)
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.records import Question
 
@@ -52,16 +60,21 @@ def test_saved_and_loaded_it_is_the_same(backbone: Backbone, kind: str, tmp_path
 
 
 def test_lora_starts_as_the_base_model_and_leaves_it_when_inactive(backbone: Backbone) -> None:
-    without = first_logits(AdaptedModel(backbone))
-    adapter = new_adapter(backbone, TASK, TrainingConfig(adapter="lora"), seed=0)
     base = first_logits(AdaptedModel(backbone))
-    torch.testing.assert_close(base, without, atol=1e-5, rtol=1e-5)
+    adapter = new_adapter(backbone, TASK, TrainingConfig(adapter="lora"), seed=0)
     assert torch.equal(first_logits(AdaptedModel(backbone, adapter)), base)
     with torch.no_grad():
         for parameter in adapter.parameters():
             parameter.copy_(torch.randn_like(parameter))
     assert not torch.equal(first_logits(AdaptedModel(backbone, adapter)), base)
     assert torch.equal(first_logits(AdaptedModel(backbone)), base)
+
+
+@pytest.mark.parametrize("kinds", [("soft_prompt", "soft_prompt"), ("lora", "soft_prompt"), ("lora", "lora")])
+def test_positions_are_counted_as_they_are_read(llama: Backbone, kinds: tuple[str, str]) -> None:
+    configs = [TrainingConfig(adapter=kind, num_soft_tokens=7) for kind in kinds]
+    adapters = [new_adapter(llama, name, c, seed=0) for name, c in zip((TASK, SELF_EVALUATION), configs, strict=True)]
+    assert num_soft_tokens(llama, *configs) == tuple(len(adapter.soft_tokens()) for adapter in adapters)
 
 
 def test_initial_soft_tokens_are_vocabulary_embeddings(llama: Backbone) -> None:

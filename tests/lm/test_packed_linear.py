@@ -4,15 +4,18 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from conftest import tiny_model
 from reference import encoder_of, soft_prompt
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 
+from aspire_llm.lm import packed_linear
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.backbone import Backbone
 from aspire_llm.lm.beam_search import beam_search
 from aspire_llm.lm.likelihood import answer_log_probs
-from aspire_llm.lm.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers, packing
+from aspire_llm.lm.packed_linear import Packed, PackedConv1D, PackedLinear, pack_linear_layers, packing
 from aspire_llm.lm.prefix_cache import takes_trees
 from aspire_llm.records import Question
 
@@ -83,6 +86,20 @@ def test_other_types_are_left_alone() -> None:
     model = nn.Sequential(Own(4, 4), nn.Linear(4, 4))
     assert pack_linear_layers(model)
     assert [type(module) for module in model] == [Own, PackedLinear]
+
+
+def test_memory_decides_what_is_kept_not_what_is_computed(
+    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plenty = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
+    monkeypatch.setattr(packed_linear, "available_memory", lambda: 1000)
+    short = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
+    prompts = [encoder_of(short).prompt(Question("0", "Where?"))]
+    found = [beam_search(AdaptedModel(b), prompts, num_beams=2, max_new_tokens=3).hypotheses for b in (plenty, short)]
+    assert found[0] == found[1]
+    kept = [[m._packed is not None for m in b.model.modules() if isinstance(m, Packed)] for b in (plenty, short)]
+    assert all(kept[0])
+    assert not any(kept[1])
 
 
 def test_only_decoding_packs(backbone: Backbone) -> None:

@@ -11,6 +11,10 @@ from transformers import (
     AutoModelForCausalLM,
     BartConfig,
     BartForCausalLM,
+    FalconH1Config,
+    FalconH1ForCausalLM,
+    Gemma3nForCausalLM,
+    Gemma3nTextConfig,
     PreTrainedTokenizerFast,
     RecurrentGemmaConfig,
     RwkvConfig,
@@ -57,6 +61,37 @@ def test_what_remains_refused(tokenizer: PreTrainedTokenizerFast) -> None:
     bart = Backbone(BartForCausalLM(BartConfig(vocab_size=320, **sizes)), tokenizer)
     with pytest.raises(ModelError, match="'bart' models read padded prompts"):
         AdaptedModel(bart).read([prompt_of(bart)])
+
+
+def test_embeddings_that_only_ids_get_scaled(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Falcon-H1 multiplies what it looks up by ids and nothing else: soft tokens would be read at another scale."""
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    mamba = {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 4, "mamba_n_groups": 1}
+    config = {"vocab_size": len(tokenizer), "num_key_value_heads": 2, **sizes, **mamba}
+    for multiplier in (1.0, 5.65):
+        model = FalconH1ForCausalLM(FalconH1Config(embedding_multiplier=multiplier, **config))
+        if multiplier == 1.0:
+            Backbone(model, tokenizer)
+        else:
+            with pytest.raises(ModelError, match="'falcon_h1' read token embeddings otherwise than tokens"):
+                Backbone(model, tokenizer)
+
+
+def test_layers_that_share_keys_take_branches_apart(tokenizer: PreTrainedTokenizerFast) -> None:
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "head_dim": 8,
+    }
+    own = {"num_key_value_heads": 2, "vocab_size_per_layer_input": len(tokenizer), "hidden_size_per_layer_input": 8}
+    types = {"layer_types": ["full_attention"] * 4, "laurel_rank": 4, "activation_sparsity_pattern": [0.0] * 4}
+    config = Gemma3nTextConfig(vocab_size=len(tokenizer), num_kv_shared_layers=2, **sizes, **own, **types)
+    backbone = Backbone(Gemma3nForCausalLM(config), tokenizer)  # its output scale is 0 at first: ids are no matter
+    assert not backbone.shares_prefixes
+    (found,) = beam_search(AdaptedModel(backbone), [prompt_of(backbone)], num_beams=2, max_new_tokens=4).hypotheses
+    assert len(found) == 2
 
 
 def settings(folder: Path, data_file: Path) -> RunConfig:

@@ -25,7 +25,6 @@ from transformers.pytorch_utils import Conv1D
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError, RunDirectoryError
 from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.fused_activations import separate_activations
 from aspire_llm.lm.tensor_file import write_tensors
 
 TASK, SELF_EVALUATION = "task", "self_eval"
@@ -134,7 +133,6 @@ class LoraAdapter:
     def __init__(self, backbone: Backbone, name: str, lora_config: LoraConfig) -> None:
         self._backbone, self._name, self._lora_config = backbone, name, lora_config
         model = backbone.model
-        separate_activations(model)  # what LoRA adds to a product comes before its activation
         with warnings.catch_warnings():
             # Several adapters in one model, and replacing one, are what is wanted here.
             warnings.simplefilter("ignore", UserWarning)
@@ -162,8 +160,7 @@ class LoraAdapter:
             return cls(backbone, name, lora_config)
 
     def soft_tokens(self) -> Tensor:
-        text = VERDICT_TEXT if self._name == SELF_EVALUATION else ""
-        token_ids = self._backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+        token_ids = _lora_token_ids(self._backbone, self._name)
         return self._backbone.embed(torch.tensor(token_ids, dtype=torch.long, device=self._backbone.device))
 
     @contextmanager
@@ -194,6 +191,21 @@ def new_adapter(backbone: Backbone, name: str, config: TrainingConfig, *, seed: 
     if config.adapter == "lora":
         return LoraAdapter.initialise(backbone, name, config, seed)
     return SoftPrompt.initialise(backbone, config.num_soft_tokens, seed)
+
+
+def num_soft_tokens(backbone: Backbone, task: TrainingConfig, self_evaluation: TrainingConfig) -> tuple[int, int]:
+    """Positions that the soft tokens of θp and of θs take; LoRA's are not those of the setting."""
+    task_tokens, verdict_tokens = (
+        len(_lora_token_ids(backbone, name)) if config.adapter == "lora" else config.num_soft_tokens
+        for name, config in ((TASK, task), (SELF_EVALUATION, self_evaluation))
+    )
+    return task_tokens, verdict_tokens
+
+
+def _lora_token_ids(backbone: Backbone, name: str) -> list[int]:
+    text = VERDICT_TEXT if name == SELF_EVALUATION else ""
+    token_ids: list[int] = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return token_ids
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:

@@ -10,12 +10,14 @@ import ctypes
 import sys
 from functools import cache
 
+import psutil
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let malloc keep freed blocks of up to a gigabyte, for the whole process.
+    """Let malloc keep freed blocks of up to a gigabyte (32 MiB by older versions), for the whole process.
 
     Returns:
         Whether it was done: only where malloc is glibc's.
@@ -26,10 +28,12 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, 2**30)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    keeps = any(mallopt(_M_MMAP_THRESHOLD, most) for most in (2**30, 2**25))  # before 2.35, glibc takes 32 MiB at most
+    return bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)) and keeps
 
 
-def return_freed_memory() -> None:
-    """Give back to the system what the process keeps freed, so that it counts as free."""
+def available_memory() -> int:
+    """Bytes of the system's memory that are free, once what the process keeps freed is given back."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+    return int(psutil.virtual_memory().available)

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -24,8 +23,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.allocator import keep_freed_memory, return_freed_memory
-from aspire_llm.lm.fused_activations import fuse_activations
+from aspire_llm.lm.allocator import available_memory, keep_freed_memory
+from aspire_llm.lm.fused_gelu import fuse_gelu
 from aspire_llm.lm.packed_linear import pack_linear_layers
 from aspire_llm.lm.tree_attention import additive
 
@@ -57,8 +56,9 @@ class Backbone:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         _check_supported(model)
         self.model = model.eval().requires_grad_(False)
-        if pack_linear_layers(self.model):
-            fuse_activations(self.model)
+        _check_embeddings(self.model)
+        pack_linear_layers(self.model)
+        fuse_gelu(self.model)
         if self.model.device.type == "cpu":
             keep_freed_memory()
         self.tokenizer = tokenizer
@@ -92,7 +92,7 @@ class Backbone:
         return self._embedding.weight.dtype
 
     def embed(self, token_ids: Tensor) -> Tensor:
-        """Token embeddings, `[…]` ids to `[…, d]`, as the model scales them itself."""
+        """Token embeddings, `[…]` ids to `[…, d]`, with which the model computes what it computes with the ids."""
         embeddings: Tensor = self._embedding(token_ids)
         return embeddings
 
@@ -100,8 +100,7 @@ class Backbone:
         """Bytes that are free where the model is."""
         if self.device.type == "cuda":
             return int(torch.cuda.mem_get_info(self.device)[0])
-        return_freed_memory()
-        return int(psutil.virtual_memory().available)
+        return available_memory()
 
     @contextmanager
     def layer_outputs(self) -> Iterator[list[Tensor]]:
@@ -253,6 +252,8 @@ def _takes_positions(model: PreTrainedModel) -> bool:
 def _why_not_shared(model: PreTrainedModel) -> str | None:
     """What keeps branches from sharing a stored prefix under a mask, as the rest of "such models …"."""
     config = model.config.get_text_config()
+    if getattr(config, "num_kv_shared_layers", 0):
+        return "have layers without keys of their own"
     if others := _layer_types(model) - _MASKED_LAYERS:
         return f"have layers of type {', '.join(sorted(others))}"
     if getattr(model, "_is_stateful", False) or _cache_argument(model) != _CACHE_ARGUMENTS[0]:
@@ -275,3 +276,17 @@ def _check_supported(model: PreTrainedModel) -> None:
         raise ModelError(f"models of type {kind!r} are encoder-decoders; a decoder-only model is needed")
     if not isinstance(model.get_input_embeddings(), nn.Embedding):
         raise ModelError(f"models of type {kind!r} have no token embedding matrix; a text decoder is needed")
+
+
+@torch.no_grad()
+def _check_embeddings(model: PreTrainedModel) -> None:
+    """Some models do more with token ids than to look their embeddings up, and leave it out where they get no ids."""
+    token_ids = torch.arange(4, device=model.device)[None]
+    expected = model(input_ids=token_ids, use_cache=False).logits
+    try:
+        logits = model(inputs_embeds=model.get_input_embeddings()(token_ids), use_cache=False).logits
+    except RuntimeError:  # Gemma 4 looks the ids of embeddings up
+        logits = torch.full_like(expected, float("nan"))
+    if not (logits - expected).abs().max() <= 1e-3 * expected.abs().max():
+        kind = model.config.model_type
+        raise ModelError(f"models of type {kind!r} read token embeddings otherwise than tokens; use another")

@@ -9,14 +9,14 @@ their parameters, so that state dicts, tied weights and `peft` see what they saw
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
+
+from aspire_llm.lm.allocator import available_memory
 
 # Of the free memory, what packed copies of the weights may take.
 _MEMORY_SHARE = 0.5
@@ -37,17 +37,6 @@ def packing() -> Iterator[None]:
         _PACKING.reset(token)
 
 
-@dataclass(frozen=True, slots=True)
-class PostOp:
-    """What oneDNN does to each number of a product while it is at hand: a name and an algorithm of its own."""
-
-    name: str = "none"
-    algorithm: str = ""
-
-
-NO_POST_OP = PostOp()
-
-
 class _FrozenProduct(torch.autograd.Function):
     """x Wᵀ + b, differentiable with respect to x alone."""
 
@@ -65,12 +54,12 @@ class Packed(nn.Module):
     """What a packed `Linear` and a packed `Conv1D` share; the packed copy is made when decoding first asks for it.
 
     Attributes:
-        post_op: Done to the product, but where a gradient is asked for.
+        keeps_copy: Whether there is memory for a packed copy.
     """
 
     weight: Any
     bias: Any
-    post_op = NO_POST_OP
+    keeps_copy = True
     _packed: Tensor | None = None
 
     def matrix(self) -> Tensor:
@@ -81,17 +70,17 @@ class Packed(nn.Module):
         if x.requires_grad and torch.is_grad_enabled():
             differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
             return differentiable
-        return self.times(x, self.post_op)
+        return self.times(x)
 
-    def times(self, x: Tensor, post_op: PostOp = NO_POST_OP) -> Tensor:
+    def times(self, x: Tensor) -> Tensor:
         """x Wᵀ + b; the same bits whether a packed copy is there or not, so that a resumed run computes the same."""
         rows = x.shape[:-1].numel()
         if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a packed weight
-            return product(torch.stack([x, x]), self._forward_weight(rows), self.bias, post_op)[0]
-        return product(x, self._forward_weight(rows), self.bias, post_op)
+            return product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
+        return product(x, self._forward_weight(rows), self.bias)
 
     def _forward_weight(self, num_rows: int) -> Tensor:
-        if self._packed is None and num_rows < _MANY_ROWS and _PACKING.get():
+        if self._packed is None and self.keeps_copy and num_rows < _MANY_ROWS and _PACKING.get():
             self._packed = _pack(self.matrix())
         return self.matrix() if self._packed is None else self._packed
 
@@ -116,21 +105,22 @@ _PACKED_TYPES: dict[type[nn.Module], type[Packed]] = {nn.Linear: PackedLinear, C
 
 
 def pack_linear_layers(model: PreTrainedModel) -> bool:
-    """Let the frozen linear layers of a model in float32 on CPU use oneDNN, and pack weights, in place.
+    """Let the frozen linear layers of a model in float32 on CPU use oneDNN, in place.
+
+    How much memory is free decides what they keep, never what they compute: a resumed run may find less.
 
     Returns:
-        Whether it was done: not on other devices and types, nor where memory is short.
+        Whether it was done: not on other devices and types.
     """
     layers = [module for module in model.modules() if type(module) in _PACKED_TYPES]
     if not layers or not has_onednn():
         return False
     if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
-    needed = sum(layer.weight.numel() * layer.weight.element_size() for layer in layers)
-    if needed > _MEMORY_SHARE * psutil.virtual_memory().available:
-        return False
+    keeps_copy = sum(layer.weight.nbytes for layer in layers) <= _MEMORY_SHARE * available_memory()
     for layer in layers:
         layer.__class__ = _PACKED_TYPES[type(layer)]  # parameters, hooks and references to the layer stay
+        layer.keeps_copy = keeps_copy
     return True
 
 
@@ -144,7 +134,7 @@ def has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None, post_op: PostOp = NO_POST_OP) -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x Wᵀ + b by oneDNN, for x `[…, in]` and W `[out, in]`: packed, contiguous, or a contiguous matrix transposed."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, post_op.name, [], post_op.algorithm)
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result

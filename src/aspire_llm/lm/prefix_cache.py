@@ -2,8 +2,8 @@
 
 A row of the cache is a question. Its *slots* hold the soft prompt and the prompt, then the tokens of every
 continuation (beams, sampled answers, verdict prompts) side by side. What belongs to what is in the mask alone: a
-`Branches` says for n continuations of each question which slots they see and at which position they go on. Slots are
-never copied, expanded or reordered.
+`Branches` says for n continuations of each question which slots they see and at which position they go on. No step
+copies, expands or reorders slots.
 """
 
 import logging
