@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--full] [--questions N] [--only PATH,…] [--output DIR]`: measure, print, write the results."""
+"""`python -m benchmarks [--full] [--questions N] [--only PATH,…] [--output DIR]`: measure, print, write the results.
+
+With `--only`, what an earlier run on the same machine wrote of the other paths stays.
+"""
 
 import argparse
 import sys
@@ -20,7 +23,7 @@ from benchmarks import (
     stage2_beam_search,
     stage3_self_evaluation,
 )
-from benchmarks.measure import Benchmark, MismatchError, Row, Settings, say
+from benchmarks.measure import Benchmark, MismatchError, Settings, say
 
 BENCHMARKS: dict[str, Benchmark] = {
     module.__name__.rpartition(".")[2]: module
@@ -57,23 +60,22 @@ def main(arguments: list[str] | None = None) -> int:
     limits = machine.probe()
     say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
     settings = Settings(options.full, questions, rounds=3 if options.full else 1)
-    rows: list[Row] = []
+    here = machine.describe()
+    rows = [row for row in report.read(options.output, here) if row.path not in names] if options.only else []
     refused: dict[str, str] = {}
-    benchmarks: dict[str, Benchmark] = {}
     for name in names:
         say(f"{name} …")
         started = time.perf_counter()
-        benchmarks[name] = BENCHMARKS[name]
         try:
             for row in BENCHMARKS[name].rows(settings):
                 rows.append(row)
                 # Row by row, so that a run that is killed leaves what it measured.
-                report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
+                report.write(options.output, rows, BENCHMARKS, refused, here, limits)
         except MismatchError as error:
             refused[name] = str(error)
             say(f"  REFUSED: {error}")
         limits = limits.better(machine.probe())
-        report.write(options.output, rows, benchmarks, refused, machine.describe(), limits)
+        report.write(options.output, rows, BENCHMARKS, refused, here, limits)
         say(f"  {time.perf_counter() - started:.0f} s")
     for group, own in report.groups(rows).items():
         say(f"\n{group}\n{report.table(own)}")

@@ -3,7 +3,8 @@
 import gc
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from benchmarks.memory import Used
 
 PEER_ONCE = 0  # rounds for a peer that takes over ten seconds: the run that is compared is the one that is timed
 _RUNS_BESIDE_ONE = 3  # of ours then
+_SIDES = ("ours", "peer")
 
 Ours = TypeVar("Ours")
 Theirs = TypeVar("Theirs")
@@ -53,6 +55,7 @@ class Row:
         memory: Of ours and of the peer, above the model; None where it was not measured.
         memory_target: Least ratio of the peer's peak to ours.
         group: The table that the row stands in.
+        measured: When, in UTC.
     """
 
     path: str
@@ -66,6 +69,7 @@ class Row:
     memory: tuple[Used, Used] | None = None
     memory_target: float | None = None
     group: str = "paths"
+    measured: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M"))
 
     @property
     def ratio(self) -> float:
@@ -110,10 +114,34 @@ class Row:
             "ours_peak_bytes": ours and ours.peak,
             "ours_kept_bytes": ours and ours.kept,
             "peer_peak_bytes": peer and peer.peak,
+            "peer_kept_bytes": peer and peer.kept,
             "memory_ratio": self.memory_ratio,
             "memory_target": self.memory_target,
             "misses": self.misses,
+            "measured": self.measured,
         }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Row":
+        """What `to_json` wrote."""
+        same = (
+            "path",
+            "peer",
+            "setting",
+            "ours_s",
+            "peer_s",
+            "target",
+            "floor_s",
+            "memory_target",
+            "group",
+            "measured",
+        )
+        memory = None
+        if content["ours_peak_bytes"] is not None:
+            memory = tuple(Used(content[f"{side}_peak_bytes"], content[f"{side}_kept_bytes"]) for side in _SIDES)
+        return cls(
+            **{name: content[name] for name in same}, limit_target=content["fraction_of_limit_target"], memory=memory
+        )
 
 
 class Benchmark(Protocol):

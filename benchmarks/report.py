@@ -25,12 +25,13 @@ def write(
     Args:
         directory: Where to.
         rows: The results.
-        benchmarks: The modules they come from, by name.
+        benchmarks: The modules, by name; rows are written in their order.
         refused: What was not reported, and why.
         machine: From `machine.describe`.
         limits: The best speeds seen in this run.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    rows = sorted(rows, key=lambda row: list(benchmarks).index(row.path))
     content = {
         **machine,
         "gemm_flops_per_second": limits.flops,
@@ -42,6 +43,22 @@ def write(
     (directory / "results.json").write_text(text, encoding="utf-8")
     page = _page(rows, benchmarks, refused, machine, limits)
     (directory / "RESULTS.md").write_text(page, encoding="utf-8")
+
+
+def read(directory: Path, machine: Mapping[str, Any]) -> list[Row]:
+    """The rows that `write` wrote; none where another machine or other versions gave them.
+
+    Args:
+        directory: Where they are.
+        machine: From `machine.describe`.
+    """
+    path = directory / "results.json"
+    if not path.is_file():
+        return []
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if any(content[key] != machine[key] for key in ("processor", "system", "threads", "versions")):
+        return []
+    return [Row.from_json(row) for row in content["rows"]]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -121,8 +138,8 @@ def _page(
     missed = [row for row in targets if row.misses]
     parts = [
         "# Benchmarks",
-        f"{machine['date']}, {machine['processor']}, {machine['threads']} threads, {machine['system']}. {versions}. "
-        f"The machine at its fastest in this run: {speeds(limits)}.",
+        f"{_times(rows)} UTC, {machine['processor']}, {machine['threads']} threads, {machine['system']}. {versions}. "
+        f"The machine at its fastest in the last run: {speeds(limits)}.",
         "Written by `python -m benchmarks`. Models have random weights at real sizes, in float32. Ours and the peer "
         "run in turns in one process after their results were found equal; times are medians, but a peer that takes "
         "over ten seconds runs once, and ours three times after it. *ratio* is the peer's "
@@ -136,5 +153,12 @@ def _page(
     for group, own in groups(rows).items():
         parts += [f"## {group[0].upper()}{group[1:]}", table(own)]
     parts.append("## What the rows mean")
-    parts += [f"**{name}** — {(module.__doc__ or '').strip()}" for name, module in benchmarks.items()]
+    known = {*refused, *(row.path for row in rows)}
+    documented = [(name, module.__doc__ or "") for name, module in benchmarks.items() if name in known]
+    parts += [f"**{name}** — {text.strip()}" for name, text in documented]
     return "\n\n".join(parts) + "\n"
+
+
+def _times(rows: Sequence[Row]) -> str:
+    times = sorted({row.measured for row in rows})
+    return " to ".join(times[:1] + times[1:][-1:])

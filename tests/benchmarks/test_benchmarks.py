@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from benchmarks import machine, report, sampling, self_evaluation_inference, stage1_task_tuning
 from benchmarks import stage2_beam_search as stage2
 from benchmarks import stage3_self_evaluation as stage3
-from benchmarks.__main__ import main
+from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.machine import Limits, Size
 from benchmarks.measure import PEER_ONCE, MismatchError, Row, compare
 from benchmarks.memory import Used
@@ -136,7 +137,9 @@ def test_results_name_what_is_missed(tmp_path: Path) -> None:
         Row("a", "peer", "s", 1.0, 5.0, target=4.0, memory=(Used(10, 0), Used(40, 0)), memory_target=8.0),
         Row("b", "peer", "s", 1.0, 2.0, target=4.0, floor_s=0.5, limit_target=0.4),
     ]
-    report.write(tmp_path, rows, {}, {"c": "sequences differ"}, machine.describe(), Limits(3e11, 2.6e10))
+    report.write(
+        tmp_path, rows, {"a": stage2, "b": stage3}, {"c": "sequences differ"}, machine.describe(), Limits(3e11, 2.6e10)
+    )
     content = json.loads((tmp_path / "results.json").read_text())
     assert [row["misses"] for row in content["rows"]] == [["memory"], ["time"]]
     assert content["rows"][0] | {"ratio": 5.0, "memory_ratio": 4.0, "fraction_of_limit": None} == content["rows"][0]
@@ -144,6 +147,24 @@ def test_results_name_what_is_missed(tmp_path: Path) -> None:
     page = (tmp_path / "RESULTS.md").read_text()
     assert "Rows with a target: 2, all met: 0." in page
     assert "**refused**: c: sequences differ" in page
+
+
+def test_other_paths_of_an_earlier_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = (Used(10, 2), Used(40, 0))
+    first = Row("stage3_self_evaluation", "peer", "s", 1.0, 5.0, 4.0, 0.5, 0.4, used, 8.0, measured="2026-01-01 00:00")
+    again = Row("stage3_self_evaluation", "peer", "s", 1.0, 6.0, group="other")
+    beams = Row("stage2_beam_search", "peer", "s", 2.0, 3.0)
+
+    def measure(*rows: Row) -> list[Row]:
+        monkeypatch.setitem(BENCHMARKS, rows[0].path, SimpleNamespace(rows=lambda _: rows, __doc__="What it is."))
+        assert main(["--only", rows[0].path, "--output", str(tmp_path)]) == 0
+        return report.read(tmp_path, machine.describe())
+
+    assert measure(first) == [first]
+    assert measure(beams) == [beams, first]
+    assert measure(again) == [beams, again]
+    assert "2026-01-01 00:00" not in (tmp_path / "RESULTS.md").read_text()
+    assert report.read(tmp_path, {**machine.describe(), "threads": 99}) == []
 
 
 def test_unknown_path_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
