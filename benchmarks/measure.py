@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Protocol, TypeVar
@@ -124,23 +124,12 @@ class Row:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Row":
         """What `to_json` wrote."""
-        same = (
-            "path",
-            "peer",
-            "setting",
-            "ours_s",
-            "peer_s",
-            "target",
-            "floor_s",
-            "memory_target",
-            "group",
-            "measured",
-        )
+        plain = {own.name for own in fields(cls)} - {"limit_target", "memory"}
         memory = None
         if content["ours_peak_bytes"] is not None:
             memory = tuple(Used(content[f"{side}_peak_bytes"], content[f"{side}_kept_bytes"]) for side in _SIDES)
         return cls(
-            **{name: content[name] for name in same}, limit_target=content["fraction_of_limit_target"], memory=memory
+            **{name: content[name] for name in plain}, limit_target=content["fraction_of_limit_target"], memory=memory
         )
 
 

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
 from expanded_models import expanded_model
 from reference import encoder_of
 from transformers import (
@@ -92,6 +93,11 @@ def test_layers_that_share_keys_take_branches_apart(tokenizer: PreTrainedTokeniz
     assert not backbone.shares_prefixes
     (found,) = beam_search(AdaptedModel(backbone), [prompt_of(backbone)], num_beams=2, max_new_tokens=4).hypotheses
     assert len(found) == 2
+    with torch.no_grad():
+        for layer in backbone.model.model.layers:
+            layer.altup.correct_output_scale.fill_(1.0)
+    with pytest.raises(ModelError, match="read token embeddings otherwise than tokens"):
+        Backbone(backbone.model, tokenizer)
 
 
 def settings(folder: Path, data_file: Path) -> RunConfig:

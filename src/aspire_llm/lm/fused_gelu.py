@@ -1,7 +1,7 @@
 """GPT-2's GELU as one operation.
 
-transformers writes it as eight passes over the widest tensors of the model, and keeps five of them for the backward
-pass; torch has the same function as one, which keeps its input.
+transformers writes it as eight passes over the widest tensors of the model, and keeps several for the backward pass;
+torch has the same function as one, which keeps its input.
 """
 
 from torch import Tensor, nn
