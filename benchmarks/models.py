@@ -22,7 +22,7 @@ from transformers import (
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SoftPrompt
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.records import Question
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-from aspire_llm.lm.sampling import sample_answers
+from aspire_llm.lm.decoding.sampling import sample_answers
 from benchmarks import stage2_beam_search as stage2
 from benchmarks.measure import Row, Settings, close, compare, same, say
 from benchmarks.models import Subject, left_padded, prompts, subject

@@ -6,7 +6,7 @@ Against the naive new pass over `[θp] [x] [ŷ] [θs]`, and against the time tha
 
 import torch
 
-from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.self_evaluation import evaluate_decoded, log_self_evaluation
 from benchmarks import stage2_beam_search as stage2
 from benchmarks.measure import Row, Settings, Times, close, compare, same, say

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from aspire_llm.lm.beam_search import beam_search
-from aspire_llm.lm.hypotheses import Decoded
+from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.decoding.hypotheses import Decoded
 from benchmarks import machine
 from benchmarks.measure import PEER_ONCE, MismatchError, Row, Settings, Times, close, compare, same, say
 from benchmarks.models import NEVER, SOMETIMES, Subject, left_padded, prompts, subject

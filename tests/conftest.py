@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 
 WINDOW = 256
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -9,8 +9,8 @@ from transformers import GenerationConfig
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SoftPrompt
-from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Question
 

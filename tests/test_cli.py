@@ -9,7 +9,7 @@ from conftest import tiny_model
 from transformers import PreTrainedTokenizerFast
 
 from aspire_llm.cli import main
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import Encoder
 
 GOOD_ROWS = [{"id": str(i), "question": f"Who built piano {i}?", "answer": "Ada"} for i in range(8)]

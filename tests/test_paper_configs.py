@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import load_config, read_yaml
 from aspire_llm.data.hub import HUB_NAMES
-from aspire_llm.settings import load_config, read_yaml
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs" / "paper"
 MODELS = {

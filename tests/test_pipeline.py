@@ -9,16 +9,16 @@ import torch
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import parse_config
 from aspire_llm.errors import DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import TASK, load_adapter
-from aspire_llm.lm.backbone import load_backbone
 from aspire_llm.lm.batching import by_length
+from aspire_llm.lm.model import load_backbone
 from aspire_llm.pipeline import Pipeline
 from aspire_llm.predictor import likeliest_answers
 from aspire_llm.records import Question, Split
-from aspire_llm.run_dir import RunDirectory
-from aspire_llm.settings import parse_config
+from aspire_llm.rundir.directory import RunDirectory
 
 
 @pytest.fixture(scope="module", params=["soft_prompt", "lora"])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from aspire_llm import run
-from aspire_llm.jobs import EMBEDDED_CONFIG
-from aspire_llm.settings import load_config
+from aspire_llm.commands import EMBEDDED_CONFIG
+from aspire_llm.config_files import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,7 +35,7 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_every_setting_is_documented() -> None:
     from aspire_llm.config import RunConfig
-    from aspire_llm.settings import _flatten
+    from aspire_llm.config_files import _flatten
 
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for key in _flatten(RunConfig().model_dump(mode="json")):

@@ -7,8 +7,8 @@ import pytest
 
 from aspire_llm import run
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import parse_config
 from aspire_llm.errors import ConfigError, RunDirectoryError
-from aspire_llm.settings import parse_config
 from aspire_llm.studies import Sweep, run_seeds, sweep
 
 

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from aspire_llm.jobs import (
+    from aspire_llm.commands import (
         resolve_run,  # the model libraries take seconds to import; other commands do without them
     )
     from aspire_llm.pipeline import run
@@ -111,14 +111,14 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from aspire_llm.jobs import predict_file
+    from aspire_llm.commands import predict_file
 
     num_answered, num_questions = predict_file(options.run, options.input, options.output)
     print(f"{num_answered} of {num_questions} questions answered, the rest withheld: {options.output}")
 
 
 def _ask(options: argparse.Namespace) -> None:
-    from aspire_llm.jobs import ask
+    from aspire_llm.commands import ask
 
     prediction = ask(options.run, options.question, options.context)
     print("I don't know" if prediction.answer is None else prediction.answer)
@@ -131,7 +131,7 @@ def _ask(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from aspire_llm.jobs import evaluate
+    from aspire_llm.commands import evaluate
 
     directory, metrics = evaluate(options.run, options.data, options.methods)
     _print_results(directory, metrics)

@@ -13,13 +13,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from torch import Tensor
 
-from aspire_llm.baselines.run_source import RunSource, answer_sets, load_splits
-from aspire_llm.baselines.scoring import CHEAP, forget_changed, resolve_methods, score_answers
 from aspire_llm.comparison import write_tables
 from aspire_llm.config import RunConfig, TrainingConfig
 from aspire_llm.correctness import label
-from aspire_llm.evaluation import evaluate_run
-from aspire_llm.lines import prediction_line, read_sample, sample_line, untuned_line
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import (
     SELF_EVALUATION,
@@ -33,11 +29,15 @@ from aspire_llm.lm.adapters import (
 )
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
+from aspire_llm.methods.evaluation import evaluate_run
+from aspire_llm.methods.run_source import RunSource, answer_sets, load_splits
+from aspire_llm.methods.scoring import CHEAP, forget_changed, resolve_methods, score_answers
 from aspire_llm.predictor import EXAMPLES, SelectivePredictor, likeliest_answers, load_model, new_encoder
-from aspire_llm.provenance import record_provenance, record_seconds_a_question, timed
 from aspire_llm.records import LabelledAnswer, Question, Split
 from aspire_llm.report import write_report
-from aspire_llm.run_dir import RunDirectory, append_lines
+from aspire_llm.results.lines import prediction_line, read_sample, sample_line, untuned_line
+from aspire_llm.rundir.directory import RunDirectory, append_lines
+from aspire_llm.rundir.provenance import record_provenance, record_seconds_a_question, timed
 from aspire_llm.selection import Calibration, Infeasible, fit_calibration
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
 from aspire_llm.stages.stage2_answer_sampling import sample_answers
@@ -105,7 +105,14 @@ class Pipeline:
         self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = False
     ) -> dict[str, Any]:
         """All steps, with these methods evaluated (see `score_answers`); the content of `metrics.json`."""
-        record_provenance(self.directory, self.questions, self.backbone, contexts_cut=self.contexts_cut)
+        record_provenance(
+            self.directory,
+            self.questions,
+            model_type=self.backbone.model.config.model_type,
+            parameters=self.backbone.num_parameters,
+            device=self.backbone.device,
+            contexts_cut=self.contexts_cut,
+        )
         self.directory.write_json(EXAMPLES, [asdict(example) for example in self.examples])
         with timed(self.directory, "stage1"):
             task = self.tune_task()

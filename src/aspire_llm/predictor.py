@@ -12,15 +12,15 @@ from aspire_llm.correctness import label
 from aspire_llm.demo import MODEL_DIR
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
-from aspire_llm.lm.backbone import Backbone, load_backbone
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.beam_search import beam_search
-from aspire_llm.lm.expanded_cache import check_readable
-from aspire_llm.lm.hypotheses import Decoded
+from aspire_llm.lm.cache.expanded import check_readable
+from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.decoding.hypotheses import Decoded
+from aspire_llm.lm.model import Backbone, load_backbone
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import Encoder
 from aspire_llm.records import Prediction, Question, SampledAnswer, ScoredAnswer
-from aspire_llm.run_dir import RunDirectory
+from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.selection import Calibration, selection_score
 
 EXAMPLES = "few_shot.json"  # of a run directory: the questions that stand before every question

@@ -9,15 +9,15 @@ from typing import Any
 
 from aspire_llm.comparison import write_tables
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import parse_change, with_changes
 from aspire_llm.errors import ConfigError
-from aspire_llm.evaluation import REFERENCE, method_scores
-from aspire_llm.lines import read_sample, sample_line
+from aspire_llm.methods.evaluation import REFERENCE, method_scores
 from aspire_llm.pipeline import run
 from aspire_llm.records import LabelledAnswer
 from aspire_llm.report import write_report
-from aspire_llm.run_dir import RunDirectory, write_text
+from aspire_llm.results.lines import read_sample, sample_line
+from aspire_llm.rundir.directory import RunDirectory, write_text
 from aspire_llm.selection import evaluate, over_seeds, selection_score
-from aspire_llm.settings import parse_change, with_changes
 
 METRICS = ("auroc", "auacc")
 # What a setting leaves as it was, and need not be computed again.

@@ -19,7 +19,7 @@ from aspire_llm.lm.adapters import (
     num_soft_tokens,
     save_adapter,
 )
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 from aspire_llm.records import Question
 
 PROMPTS = [Question("0", "Where?"), Question("1", "Where was the old piano built?")]

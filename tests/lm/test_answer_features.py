@@ -6,7 +6,7 @@ from reference import adapted, prompts_of, sequence_embeddings, soft_prompt
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import answer_features, spread_layers, verdict_states
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 
 TEXTS = ["Who?", "Where was the old piano built, and when?"]
 ANSWERS = [[(5, 6, 7), (8,)], [(9, 10), ()]]

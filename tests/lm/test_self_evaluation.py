@@ -9,10 +9,10 @@ from reference import adapted, count_passes, encoder_of, full_forward, sequence_
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, new_adapter
-from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.beam_search import beam_search
-from aspire_llm.lm.prefix_cache import takes_trees
-from aspire_llm.lm.sampling import sample_answers
+from aspire_llm.lm.cache.prefix import takes_trees
+from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.decoding.sampling import sample_answers
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.self_evaluation import evaluate_decoded, log_self_evaluation
 from aspire_llm.records import Question
 

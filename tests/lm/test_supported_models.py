@@ -24,14 +24,14 @@ from transformers import (
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.config import RunConfig, TrainingConfig
+from aspire_llm.config_files import parse_config
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import TASK, new_adapter
-from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.beam_search import beam_search
+from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.records import Question
-from aspire_llm.settings import parse_config
 
 
 def prompt_of(backbone: Backbone) -> EncodedPrompt:

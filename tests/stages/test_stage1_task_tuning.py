@@ -6,7 +6,7 @@ from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 
 from aspire_llm.errors import DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 from aspire_llm.records import Question
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
 

@@ -19,10 +19,10 @@ from aspire_llm.comparison.results import (
     spread_notes,
 )
 from aspire_llm.comparison.table import Cell, Column, Estimate, Kind, Table
+from aspire_llm.config_files import read_yaml
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.report.methods import method_label
 from aspire_llm.report.run_files import read_json, read_metrics
-from aspire_llm.settings import read_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Data sets as questions: readers, checks, splits by group, prompts."""
 
-from aspire_llm.data.loading import check_data, load_questions
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.prompts import render_examples, render_prompt
+from aspire_llm.data.sources import check_data, load_questions
 from aspire_llm.data.splits import split_questions
 
 __all__ = [

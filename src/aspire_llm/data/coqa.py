@@ -10,7 +10,7 @@ first answers, are its history.
 
 from collections.abc import Iterator
 
-from aspire_llm.data.drafts import (
+from aspire_llm.data.validation import (
     Draft,
     Fault,
     Format,

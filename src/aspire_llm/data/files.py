@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from aspire_llm.data.drafts import Record
 from aspire_llm.data.problems import Problem
+from aspire_llm.data.validation import Record
 
 _NOT_UTF8 = "not UTF-8 text; save the file as UTF-8"
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")

@@ -8,7 +8,7 @@ Without a group, a question belongs to its passage, and without a passage to its
 
 from collections.abc import Iterator
 
-from aspire_llm.data.drafts import Draft, Format, Record
+from aspire_llm.data.validation import Draft, Format, Record
 
 
 def _recognises(record: Record) -> bool:

@@ -9,7 +9,7 @@ published file, by an empty ``text`` list in a hub row (which has no other means
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from aspire_llm.data.drafts import (
+from aspire_llm.data.validation import (
     Draft,
     Fault,
     Format,

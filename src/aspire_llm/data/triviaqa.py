@@ -11,7 +11,7 @@ import ast
 import warnings
 from collections.abc import Iterator, Mapping
 
-from aspire_llm.data.drafts import Draft, Format, InvalidValueError, Record, drop_blanks, read_list, read_record
+from aspire_llm.data.validation import Draft, Format, InvalidValueError, Record, drop_blanks, read_list, read_record
 
 _UNKNOWN = "<unk>"  # what the hub's test split holds in place of the answers that were never published
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from aspire_llm.lm.adapters import Adapter, NoAdapter
-from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.expanded_cache import new_cache
-from aspire_llm.lm.packed_linear import packing
-from aspire_llm.lm.prefix_cache import Branches, PrefixCache
-from aspire_llm.lm.token_tree import TokenTree
+from aspire_llm.lm.cache.expanded import new_cache
+from aspire_llm.lm.cache.prefix import Branches, PrefixCache
+from aspire_llm.lm.cache.token_tree import TokenTree
+from aspire_llm.lm.cpu.packed_linear import packing
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 _WORTH_SHARING = 32  # first tokens, of a batch's prompts or of the examples

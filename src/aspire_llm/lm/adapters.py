@@ -24,7 +24,7 @@ from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError, RunDirectoryError
-from aspire_llm.lm.backbone import Backbone
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tensor_file import write_tensors
 
 TASK, SELF_EVALUATION = "task", "self_eval"

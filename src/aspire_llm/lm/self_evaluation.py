@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel, TokenGrid
-from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.hypotheses import Decoded, Hypothesis
-from aspire_llm.lm.prefix_cache import Branches, PrefixCache
+from aspire_llm.lm.cache.prefix import Branches, PrefixCache
+from aspire_llm.lm.decoding.hypotheses import Decoded, Hypothesis
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 AnswerReader: TypeAlias = Callable[[AdaptedModel, Sequence[EncodedPrompt], TokenGrid], tuple[PrefixCache, Branches]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from aspire_llm.data import render_examples, render_prompt
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.backbone import Backbone
-from aspire_llm.lm.hypotheses import Hypothesis
+from aspire_llm.lm.decoding.hypotheses import Hypothesis
+from aspire_llm.lm.model import Backbone
 from aspire_llm.records import Question, SampledAnswer
 
 

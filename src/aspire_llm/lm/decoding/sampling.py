@@ -1,0 +1,68 @@
+"""Temperature sampling over a shared prefix: stage 2's other decoder."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.decoding.hypotheses import Decoded, Hypothesis
+from aspire_llm.lm.tokenization import EncodedPrompt
+
+
+def sample_answers(
+    model: AdaptedModel,
+    prompts: Sequence[EncodedPrompt],
+    *,
+    num_samples: int,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+) -> Decoded:
+    """Draw answers independently; the m answers of a question are branches of one cached prompt.
+
+    Args:
+        model: Decodes with θ + θp.
+        prompts: B questions.
+        num_samples: m, answers a question; likeliest first, repeats kept.
+        max_new_tokens: T, terminator included.
+        temperature: Divides the logits before the softmax that is drawn from. The log-probabilities returned are
+            the model's own, at temperature 1.
+        seed: Of the draws.
+    """
+    cache, prompt_branches, logits = model.read(prompts, room=num_samples * max_new_tokens)
+    batch, device = len(prompts), logits.device
+    generator = torch.Generator(device).manual_seed(seed)
+    everyone = torch.zeros(batch, num_samples, dtype=torch.long, device=device)
+    branches = prompt_branches.select(everyone)
+    logits = logits[:, None].expand(-1, num_samples, -1)
+    tokens: list[Tensor] = []
+    log_probs: list[Tensor] = []
+    first_slots: list[int] = []
+    ended = torch.zeros_like(everyone, dtype=torch.bool)
+    for step in range(max_new_tokens):
+        probabilities = torch.softmax(logits / temperature, dim=-1).flatten(0, 1)
+        drawn = torch.multinomial(probabilities, 1, generator=generator).view(batch, num_samples)
+        tokens.append(drawn)
+        log_probs.append(torch.log_softmax(logits, dim=-1).gather(-1, drawn[..., None])[..., 0])
+        ended = ended | (drawn == model.backbone.eos_token_id)
+        if step + 1 == max_new_tokens or ended.all():
+            break
+        first_slots.append(cache.num_slots)
+        logits, branches = model.step(cache, branches, drawn)
+    ids, scores = torch.stack(tokens, dim=-1).tolist(), torch.stack(log_probs, dim=-1).tolist()
+    hypotheses = [
+        [_cut(ids[i][j], scores[i][j], j, first_slots, model.backbone.eos_token_id) for j in range(num_samples)]
+        for i in range(batch)
+    ]
+    for answers in hypotheses:
+        answers.sort(key=lambda hypothesis: -sum(hypothesis.token_log_probs))
+    return Decoded(cache, prompt_branches, hypotheses)
+
+
+def _cut(ids: list[int], scores: list[float], branch: int, first_slots: list[int], eos: int) -> Hypothesis:
+    """A drawn sequence up to its first terminator."""
+    terminated = eos in ids
+    length = ids.index(eos) + 1 if terminated else len(ids)
+    slots = tuple(first + branch for first in first_slots[: length - 1])
+    return Hypothesis(tuple(ids[:length]), tuple(scores[:length]), terminated, slots)

@@ -1,0 +1,21 @@
+"""Predictive entropy: how unlikely the model's own answers are on average (Malinin & Gales, 2021)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.methods.method import Method, Needs
+from aspire_llm.records import DrawnAnswer
+
+
+def predictive_entropy(samples: Sequence[DrawnAnswer]) -> float:
+    """Monte Carlo estimate of the length-normalised entropy, −(1/m) Σ (1/|s|) log f(s | x), in nats."""
+    return -float(np.mean([sample.mean_log_prob for sample in samples]))
+
+
+def _score(answers: AnswerSet) -> list[float]:
+    return [-predictive_entropy(samples) for samples in answers.samples]
+
+
+PREDICTIVE_ENTROPY = Method("predictive_entropy", "Malinin & Gales, 2021", _score, Needs.SAMPLES, untuned=True)

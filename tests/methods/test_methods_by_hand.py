@@ -1,0 +1,251 @@
+"""Each method's scores of a tiny run against slow versions: plain forwards, loops, and scikit-learn itself."""
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nli import save_nli_model
+from reference import full_forward, sequence_embeddings
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+from stored import lines_of, scores_of
+from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
+
+from aspire_llm.correctness import rouge_l
+from aspire_llm.errors import DataError
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.answer_features import AnswerFeatures
+from aspire_llm.methods.answer_set import Judged
+from aspire_llm.methods.asking import asking_prompt
+from aspire_llm.methods.aspire_variants import best_alpha
+from aspire_llm.methods.p_true import _examples
+from aspire_llm.methods.probes import fitted_probe, likelihood_features
+from aspire_llm.methods.run_source import RunSource, answer_sets
+from aspire_llm.methods.scoring import resolve_methods, score_answers
+from aspire_llm.records import Question, Split
+from aspire_llm.rundir.directory import RunDirectory
+
+
+def test_drawn_answers_have_the_model_s_own_likelihoods(finished: Path) -> None:
+    source = RunSource(RunDirectory.open(finished))
+    question = source.questions[Split.TEST][0]
+    line = lines_of(finished, "rival_samples.jsonl")[0]
+    assert line["id"] == question.id
+    model = AdaptedModel(source.model.backbone, source.model.task)
+    for sample in line["samples"]:
+        prompt = source.encoder.prompt(question)
+        log_probs = torch.log_softmax(full_forward(model, sequence_embeddings(model, prompt, sample["token_ids"])), -1)
+        targets = [*sample["token_ids"], source.model.backbone.eos_token_id][: len(sample["log_probs"])]
+        start = log_probs.shape[0] - len(sample["token_ids"]) - 1
+        expected = [float(log_probs[start + i, token]) for i, token in enumerate(targets)]
+        assert sample["log_probs"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_asking_reads_the_choice_from_a_plain_forward(finished: Path) -> None:
+    source = RunSource(RunDirectory.open(finished))
+    model = AdaptedModel(source.model.backbone, source.model.task)
+    tokenizer = source.model.backbone.tokenizer
+    for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
+        text = asking_prompt(source.questions[Split.TEST][i], line["answer"])
+        assert text.endswith("The possible answer is:")
+        true, false = (tokenizer(f"{text} ({letter}) ")["input_ids"] for letter in "AB")
+        common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
+        embeddings = torch.cat([model.task.soft_tokens(), model.backbone.embed(torch.tensor(true[:common]))])[None]
+        logits = full_forward(model, embeddings)[-1]
+        expected = float(torch.log_softmax(logits[[true[common], false[common]]], 0)[0])
+        assert scores_of(finished, "self_eval_prompt")[i] == pytest.approx(expected, abs=1e-4)
+
+
+def test_p_true_shows_ideas_and_examples() -> None:
+    question = Question("0", "Who?", ("a",), context="A text.")
+    assert asking_prompt(question, "Ann", ["Bob", "Ann"], verdict=False) == (
+        "A text.\n\nQuestion: Who?\nHere are some brainstormed ideas:\nBob\nAnn\nPossible answer: Ann\n"
+        "Is the possible answer:\n (A) True\n (B) False\nThe possible answer is: (B) False\n\n"
+    )
+
+
+def test_probes_are_sklearn_s_regression_on_the_named_features(finished: Path) -> None:
+    directory = RunDirectory.open(finished)
+    answers = answer_sets(directory, RunSource(directory))[""]
+    (train, train_features), (validation, validation_features) = (
+        answers.judged[split] for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    assert len(train_features) == len(train.correct) == sum(map(len, train.answers))
+    best = (-1.0, None)
+    for layer in range(2):
+        x, v, t = (
+            np.stack([own.hidden[layer] for own in group]).astype(float)
+            for group in (train_features, validation_features, answers.features)
+        )
+        scaler = StandardScaler().fit(x)
+        for strength in (1e-3, 1e-2, 1e-1, 1.0):
+            regression = LogisticRegression(C=strength, max_iter=2000)
+            regression.fit(scaler.transform(x), train.correct, sample_weight=train.weights)
+            ranked = regression.decision_function(scaler.transform(v))
+            auroc = roc_auc_score(validation.correct, ranked, sample_weight=validation.weights)
+            if auroc > best[0]:
+                best = (auroc, regression.decision_function(scaler.transform(t)))
+    assert scores_of(finished, "hidden_state_probe") == pytest.approx(best[1].tolist(), abs=1e-6)
+
+
+def test_a_probe_needs_both_labels() -> None:
+    judged = Judged([], [], np.array([True, True]), np.ones(2))
+    with pytest.raises(DataError, match="all 2 training answers have the same label"):
+        fitted_probe((np.zeros((2, 1)), judged), (np.zeros((2, 1)), judged))
+
+
+def test_alpha_is_the_best_on_validation() -> None:
+    lines = [
+        {"log_likelihood": -1.0, "log_self_eval": -0.1 * i, "correct": i < 3} for i in range(6)
+    ]  # the likelihood says nothing: any α above 0 is best, and the smallest wins
+    assert best_alpha(lines) == pytest.approx(0.05)
+    with pytest.raises(DataError, match="right, or all wrong"):
+        best_alpha(lines[:3])
+
+
+def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> None:
+    directory = RunDirectory.open(finished)
+    rivals = directory.config.rivals.model_copy(update={"judge": finished})
+    directory.config = directory.config.model_copy(update={"rivals": rivals})
+    names, _ = resolve_methods("cross_model", directory)
+    score_answers(directory, answer_sets(directory, RunSource(directory)), names, optional=False)
+    judge = RunSource(directory)
+    for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
+        prompt = judge.encoder.prompt(judge.questions[Split.TEST][i])
+        ids = judge.encoder.answer(prompt, line["answer"])
+        logits = full_forward(judge.model, sequence_embeddings(judge.model, prompt, ids, verdict=True))[-1]
+        expected = float(torch.log_softmax(logits[list(judge.verdict_tokens)], 0)[0])
+        assert scores_of(finished, "cross_model")[i] == pytest.approx(expected, abs=1e-4)
+    (finished / "scores" / "cross_model.json").unlink()
+
+
+def test_p_true_examples_are_asked_as_test_questions_are(finished: Path) -> None:
+    source = RunSource(RunDirectory.open(finished))
+    (question, judged), *_ = source.sampled(Split.TRAIN)
+    directory = RunDirectory.open(finished)
+    directory.config = directory.config.model_copy(
+        update={"rivals": directory.config.rivals.model_copy(update={"p_true_examples": 1})}
+    )
+    text = _examples(answer_sets(directory, source)[""])
+    ideas = [labelled.answer.text for labelled in judged]
+    assert text == asking_prompt(question, ideas[0], ideas, verdict=judged[0].correct)
+
+
+def test_sar_of_the_drawn_answers_by_hand(finished: Path) -> None:
+    tokenizer = RunSource(RunDirectory.open(finished)).model.backbone.tokenizer
+
+    def alike(a: str, b: str) -> float:
+        return 1.0 if a == b else rouge_l(a, [b])  # rouge-score itself sees no letters beyond ASCII
+
+    for line, found in zip(lines_of(finished, "rival_samples.jsonl")[:5], scores_of(finished, "sar"), strict=False):
+        shares = []
+        for sample in line["samples"]:
+            ids, text = sample["token_ids"], sample["text"]
+            shorter = [
+                tokenizer.decode(ids[:i] + ids[i + 1 :], skip_special_tokens=True).strip() for i in range(len(ids))
+            ]
+            relevance = [1 - alike(text, other) for other in shorter]
+            if sum(relevance):
+                surprise = sum(-p * r for p, r in zip(sample["log_probs"], relevance, strict=False)) / sum(relevance)
+            else:
+                surprise = -sum(sample["log_probs"]) / len(sample["log_probs"])
+            shares.append(math.exp(-surprise))
+        texts = [sample["text"] for sample in line["samples"]]
+        terms = []
+        for j, own in enumerate(shares):
+            support = sum(alike(texts[j], texts[k]) * shares[k] for k in range(len(texts)) if k != j)
+            terms.append(-math.log(own + support / 0.001))
+        assert found == pytest.approx(-sum(terms) / len(terms), abs=1e-6)
+
+
+def test_p_true_reads_the_choice_after_the_ideas(finished: Path) -> None:
+    source = RunSource(RunDirectory.open(finished))
+    model = AdaptedModel(source.model.backbone, source.model.task)
+    tokenizer = source.model.backbone.tokenizer
+    drawn = lines_of(finished, "rival_samples.jsonl")
+    for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
+        ideas = [sample["text"] for sample in drawn[i]["samples"]]
+        # The window takes no example, and perhaps not all ideas: the last ones go first.
+        for count in range(len(ideas), -1, -1):
+            text = asking_prompt(source.questions[Split.TEST][i], line["answer"], ideas[:count])
+            true, false = (tokenizer(f"{text} {choice}")["input_ids"] for choice in ("(A) True", "(B) False"))
+            common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
+            if common <= source.encoder.budget:
+                break
+        embeddings = torch.cat([model.task.soft_tokens(), model.backbone.embed(torch.tensor(true[:common]))])[None]
+        logits = full_forward(model, embeddings)[-1]
+        expected = float(torch.log_softmax(logits[[true[common], false[common]]], 0)[0])
+        assert scores_of(finished, "p_true")[i] == pytest.approx(expected, abs=1e-4)
+
+
+def test_likelihood_features_by_hand() -> None:
+    features = AnswerFeatures(
+        log_probs=np.array([-1.0, -3.0], dtype=np.float32),
+        entropies=np.array([0.5, 1.5], dtype=np.float32),
+        hidden=np.zeros((1, 1), dtype=np.float32),
+    )
+    assert likelihood_features(features).tolist() == [2, -2, -3, -4, 1, 1.5]
+
+
+def test_the_ensemble_is_a_regression_on_what_comes_with_every_prediction(finished: Path) -> None:
+    def columns(name: str) -> list[list[float]]:
+        return [
+            [
+                line["log_likelihood"],
+                line["log_likelihood"] * line["num_tokens"],
+                line["num_tokens"],
+                line["log_self_eval"],
+            ]
+            for line in lines_of(finished, name)
+        ]
+
+    x, t = np.array(columns("validation_predictions.jsonl")), np.array(columns("predictions.jsonl"))
+    correct = [line["correct"] for line in lines_of(finished, "validation_predictions.jsonl")]
+    scale = np.where(x.std(0) > 0, x.std(0), 1)
+    regression = LogisticRegression(max_iter=2000).fit((x - x.mean(0)) / scale, correct)
+    expected = regression.decision_function((t - x.mean(0)) / scale)
+    assert scores_of(finished, "ensemble") == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_semantic_entropy_and_sar_by_an_nli_model(
+    finished: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    folder = save_nli_model(tmp_path / "nli", tokenizer, ["entailment", "other"])
+    plain = BertForSequenceClassification.from_pretrained(folder).eval()
+    shutil.copytree(finished, tmp_path / "run")
+    directory = RunDirectory.open(tmp_path / "run")
+    rivals = directory.config.rivals.model_copy(update={"nli_model": str(folder)})
+    directory.config = directory.config.model_copy(update={"rivals": rivals})
+    (tmp_path / "run" / "scores" / "sar.json").unlink()
+    names, _ = resolve_methods("semantic_entropy,sar", directory)
+    score_answers(directory, answer_sets(directory, RunSource(directory)), names, optional=False)
+
+    @torch.no_grad()
+    def probability(question: str, a: str, b: str) -> float:
+        pair = tokenizer(f"{question} {a}", f"{question} {b}", return_tensors="pt")
+        return float(plain(**pair).logits[0].softmax(-1)[0])
+
+    questions = lines_of(finished, "predictions.jsonl")
+    for i, line in enumerate(lines_of(finished, "rival_samples.jsonl")[:6]):
+        question, samples = questions[i]["question"], line["samples"]
+        begun: list[str] = []
+        mass: list[float] = []
+        for sample in samples:
+            text = sample["text"]
+
+            def same(first: str, text=text, question=question) -> bool:
+                both = (probability(question, first, text), probability(question, text, first))
+                return first == text or min(both) > 0.5
+
+            index = next((c for c, first in enumerate(begun) if same(first)), len(begun))
+            if index == len(begun):
+                begun.append(text)
+                mass.append(0.0)
+            mass[index] += math.exp(sum(sample["log_probs"]) / len(sample["log_probs"]))
+        expected = sum(math.log(share) for share in mass) / len(mass)
+        assert scores_of(tmp_path / "run", "semantic_entropy")[i] == pytest.approx(expected, abs=1e-5)
+    assert scores_of(tmp_path / "run", "sar") != scores_of(finished, "sar")
