@@ -7,7 +7,7 @@ from aspire_llm.config import CorrectnessConfig, SamplingConfig
 from aspire_llm.correctness import label
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.decoding import decode
+from aspire_llm.lm.decoding.decode import decode
 from aspire_llm.lm.tokenization import Encoder
 from aspire_llm.records import LabelledAnswer, Question
 

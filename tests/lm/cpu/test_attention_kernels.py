@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aspire_llm.lm import attention_kernels
+from aspire_llm.lm.cpu import attention_kernels
 from aspire_llm.lm.cpu.attention_kernels import attend, causal_attention, merge, query_backward
 
 HEADS, WIDTH = 3, 8

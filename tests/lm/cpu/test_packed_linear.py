@@ -10,9 +10,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 from transformers.pytorch_utils import Conv1D
 
-from aspire_llm.lm import packed_linear
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.cache.prefix import takes_trees
+from aspire_llm.lm.cpu import packed_linear
 from aspire_llm.lm.cpu.packed_linear import Packed, PackedConv1D, PackedLinear, pack_linear_layers, packing
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.likelihood import answer_log_probs
