@@ -17,6 +17,13 @@ class Split(StrEnum):
     TEST = "test"  # reported figures only
 
 
+class Answers(StrEnum):
+    """Whose answers are scored; figures of different answers are never compared."""
+
+    TUNED = "tuned"
+    UNTUNED = "untuned"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question of a data set.
@@ -140,9 +147,37 @@ class Prediction:
     correct: bool | None = None
 
     @property
+    def sampled(self) -> SampledAnswer:
+        """The likeliest answer, also where the system abstains."""
+        return self.scored.answer
+
+    @property
     def answer(self) -> str | None:
         """The answer given, or None for an abstention."""
         return None if self.abstained else self.scored.answer.text
+
+
+@dataclass(frozen=True, slots=True)
+class UntunedAnswer:
+    """What the model answers to a question without any adapter."""
+
+    question: Question
+    labelled: LabelledAnswer
+
+    @property
+    def sampled(self) -> SampledAnswer:
+        """The likeliest answer."""
+        return self.labelled.answer
+
+    @property
+    def rouge_l(self) -> float:
+        """Best Rouge-L F over the references, 0 to 1."""
+        return self.labelled.rouge_l
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer is correct at the evaluation threshold."""
+        return self.labelled.correct
 
 
 @dataclass(frozen=True, slots=True)

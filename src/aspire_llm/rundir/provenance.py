@@ -5,16 +5,110 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any
 
-import torch
-
-from aspire_llm.errors import RunDirectoryError
 from aspire_llm.records import Question, Split
-from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.files import Document
 
-Questions: TypeAlias = Mapping[Split, Sequence[Question]]
+_PACKAGES = ("aspire-llm", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn", "rouge-score")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model of a run: what it was called, its kind, and its parameters without adapters."""
+
+    name: str
+    type: str
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """The questions of a run.
+
+    Attributes:
+        source: A path or a name.
+        sha256: Digest of all that they hold, split by split.
+        questions: How many, by split.
+        contexts_cut: How many contexts did not fit the model's window.
+    """
+
+    source: str
+    sha256: str
+    questions: dict[str, int]
+    contexts_cut: int
+
+    @classmethod
+    def of(cls, source: str, questions: Mapping[Split, Sequence[Question]], contexts_cut: int) -> "DataFacts":
+        """The facts about questions by split."""
+        counts = {split.value: len(questions[split]) for split in Split if split in questions}
+        return cls(source, fingerprint(questions), counts, contexts_cut)
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareFacts:
+    """Where a run was made."""
+
+    device: str
+    torch_threads: int
+    machine: str = field(default_factory=platform.machine)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a run was made with.
+
+    Attributes:
+        versions: By package.
+        seed: Of the configuration.
+        model, data, hardware: Facts about them.
+        seconds: Wall time by step, over all tries of a resumed run.
+        seconds_per_question: Of answering one question, and of judging the answer; None until both were timed.
+    """
+
+    versions: dict[str, str]
+    seed: int
+    model: ModelFacts
+    data: DataFacts
+    hardware: HardwareFacts
+    seconds: dict[str, float] = field(default_factory=dict)
+    seconds_per_question: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `provenance.json`."""
+        hardware = self.hardware
+        return {
+            "versions": self.versions,
+            "seed": self.seed,
+            "model": asdict(self.model),
+            "data": asdict(self.data),
+            "hardware": {
+                "device": hardware.device,
+                "machine": hardware.machine,
+                "torch_threads": hardware.torch_threads,
+            },
+            "seconds": self.seconds,
+            "seconds_a_question": self.seconds_per_question,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Provenance":
+        """The record that `to_json` wrote."""
+        return cls(
+            versions=content["versions"],
+            seed=content["seed"],
+            model=ModelFacts(**content["model"]),
+            data=DataFacts(**content["data"]),
+            hardware=HardwareFacts(**content["hardware"]),
+            seconds=content["seconds"],
+            seconds_per_question=content["seconds_a_question"],
+        )
+
+
+PROVENANCE = Document("provenance.json", "provenance of a run", Provenance.to_json, Provenance.from_json)
 
 
 def fingerprint(questions: Mapping[Split, Sequence[Question]]) -> str:
@@ -25,76 +119,18 @@ def fingerprint(questions: Mapping[Split, Sequence[Question]]) -> str:
     return digest.hexdigest()
 
 
-def check_data(directory: RunDirectory, questions: Mapping[Split, Sequence[Question]]) -> None:
-    """RunDirectoryError if a run was begun with other questions than these."""
-    if not (directory.path / "provenance.json").is_file():
-        return
-    if directory.read_json("provenance.json")["data"]["sha256"] != fingerprint(questions):
-        raise RunDirectoryError(
-            f"{directory.path}: the data have changed since this run began; choose another --output, or --fresh to "
-            "replace it"
-        )
-
-
-def record_provenance(
-    directory: RunDirectory,
-    questions: Questions,
-    *,
-    model_type: str,
-    parameters: int,
-    device: torch.device,
-    contexts_cut: int,
-) -> None:
-    """Write what a run was made with; the wall times of an earlier try are kept.
-
-    Raises:
-        RunDirectoryError: The run was begun with other questions.
-    """
-    check_data(directory, questions)
-    earlier = directory.read_json("provenance.json") if (directory.path / "provenance.json").is_file() else {}
-    packages = ("aspire-llm", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn", "rouge-score")
-    directory.write_json(
-        "provenance.json",
-        {
-            "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
-            "seed": directory.config.seed,
-            "model": {
-                "name": directory.config.model,
-                "type": model_type,
-                "parameters": parameters,
-            },
-            "data": {
-                "source": directory.config.data.source,
-                "sha256": fingerprint(questions),
-                "questions": {split.value: len(questions[split]) for split in Split},
-                "contexts_cut": contexts_cut,
-            },
-            "hardware": {
-                "device": str(device),
-                "machine": platform.machine(),
-                "torch_threads": torch.get_num_threads(),
-            },
-            "seconds": earlier.get("seconds", {}),
-            "seconds_a_question": earlier.get("seconds_a_question"),
-        },
-    )
+def installed_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES}
 
 
 @contextmanager
-def timed(directory: RunDirectory, step: str) -> Iterator[None]:
-    """Add the wall time of a step to the provenance: a resumed step took the time of all its tries."""
+def timed(folder: Path, step: str) -> Iterator[None]:
+    """Add the wall time of a step to the provenance of a run: a resumed step took the time of all its tries."""
     started = time.monotonic()
     try:
         yield
     finally:
-        provenance = directory.read_json("provenance.json")
-        seconds = provenance["seconds"]
-        seconds[step] = round(seconds.get(step, 0.0) + time.monotonic() - started, 2)
-        directory.write_json("provenance.json", provenance)
-
-
-def record_seconds_a_question(directory: RunDirectory, seconds: Mapping[str, float], questions: int) -> None:
-    """What answering one question takes, and judging the answer: what the cost of every method is relative to."""
-    provenance = directory.read_json("provenance.json")
-    provenance["seconds_a_question"] = {step: total / questions for step, total in seconds.items()}
-    directory.write_json("provenance.json", provenance)
+        provenance = PROVENANCE.read(folder)
+        spent = round(provenance.seconds.get(step, 0.0) + time.monotonic() - started, 2)
+        PROVENANCE.write(folder, replace(provenance, seconds={**provenance.seconds, step: spent}))

@@ -4,17 +4,23 @@ Scores always mean: higher = more confident. Nothing here needs torch.
 """
 
 from aspire_llm.selection.confidence import Calibration, CalibrationMethod, fit_calibration
-from aspire_llm.selection.evaluation import Evaluation, evaluate
-from aspire_llm.selection.outcomes import Infeasible, Undefined
+from aspire_llm.selection.evaluation import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, evaluate
+from aspire_llm.selection.outcomes import Infeasible, Undefined, defined
 from aspire_llm.selection.score import selection_score
-from aspire_llm.selection.seeds import over_seeds
+from aspire_llm.selection.seeds import SeedSummary, Spread, over_seeds
 
 __all__ = [
     "Calibration",
     "CalibrationMethod",
+    "ConfidenceMetrics",
+    "Difference",
     "Evaluation",
     "Infeasible",
+    "MethodMetrics",
+    "SeedSummary",
+    "Spread",
     "Undefined",
+    "defined",
     "evaluate",
     "fit_calibration",
     "over_seeds",

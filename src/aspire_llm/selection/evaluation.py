@@ -1,7 +1,7 @@
 """All figures of all methods, and what sets the reference method apart: the content of `metrics.json`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class MethodMetrics:
     tied_share: float
 
     def to_json(self) -> dict[str, Any]:
+        """Named values; an undefined figure is null with a reason beside it."""
         content: dict[str, Any] = {
             "accuracy": self.accuracy,
             **_figure("auroc", self.auroc),
@@ -58,6 +59,23 @@ class MethodMetrics:
         content["tied_share"] = self.tied_share
         return content
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "MethodMetrics":
+        """The record that `to_json` wrote."""
+        return cls(
+            accuracy=float(content["accuracy"]),
+            auroc=_known("auroc", content),
+            auroc_ci=_known_interval("auroc_ci", content),
+            auacc=float(content["auacc"]),
+            auacc_ci=_known_interval("auacc_ci", content),
+            aurc=float(content["aurc"]),
+            e_aurc=float(content["e_aurc"]),
+            prr=_known("prr", content),
+            accuracy_at_coverage={float(c): value for c, value in content["accuracy_at_coverage"].items()},
+            coverage_at_risk={float(r): value for r, value in content["coverage_at_risk"].items()},
+            tied_share=float(content["tied_share"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -67,7 +85,21 @@ class Difference:
     ci: Interval | Undefined
 
     def to_json(self) -> dict[str, Any]:
+        """Named values; an undefined figure is null with a reason beside it."""
         return {**_figure("estimate", self.estimate), **_figure("ci", self.ci)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Difference":
+        """The record that `to_json` wrote."""
+        return cls(_known("estimate", content), _known_interval("ci", content))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceMetrics:
+    """Expected calibration error and Brier score of the confidence, 0 to 1; lower is better."""
+
+    ece: float
+    brier: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +109,12 @@ class Evaluation:
     Attributes:
         methods: Figures by method name.
         differences: By "reference - rival", then by metric (auroc, auacc).
-        confidence: ECE and Brier score of the reference method's confidence; None where it has none.
+        confidence: Of the reference method; None where it has none.
     """
 
     methods: dict[str, MethodMetrics]
     differences: dict[str, dict[str, Difference]]
-    confidence: dict[str, float] | None
+    confidence: ConfidenceMetrics | None
 
     def to_json(self) -> dict[str, Any]:
         """The keys `methods`, `differences` and `confidence` of `metrics.json`; an undefined figure is null with a
@@ -93,8 +125,20 @@ class Evaluation:
                 pair: {metric: difference.to_json() for metric, difference in by_metric.items()}
                 for pair, by_metric in self.differences.items()
             },
-            "confidence": self.confidence,
+            "confidence": None if self.confidence is None else asdict(self.confidence),
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Evaluation":
+        """The record that `to_json` wrote."""
+        return cls(
+            methods={name: MethodMetrics.from_json(figures) for name, figures in content["methods"].items()},
+            differences={
+                pair: {metric: Difference.from_json(own) for metric, own in by_metric.items()}
+                for pair, by_metric in content["differences"].items()
+            },
+            confidence=None if content["confidence"] is None else ConfidenceMetrics(**content["confidence"]),
+        )
 
 
 def evaluate(
@@ -135,10 +179,9 @@ def evaluate(
     }
     calibration = None
     if confidence is not None:
-        calibration = {
-            "ece": metrics.ece(reference.correct, confidence),
-            "brier": metrics.brier(reference.correct, confidence),
-        }
+        calibration = ConfidenceMetrics(
+            ece=metrics.ece(reference.correct, confidence), brier=metrics.brier(reference.correct, confidence)
+        )
     return Evaluation(figures, differences, calibration)
 
 
@@ -180,6 +223,17 @@ def _figure(name: str, value: float | Interval | Undefined) -> dict[str, Any]:
     if isinstance(value, Undefined):
         return {name: None, f"{name}_reason": value.reason}
     return {name: list(value) if isinstance(value, tuple) else value}
+
+
+def _known(name: str, content: Mapping[str, Any]) -> float | Undefined:
+    return Undefined(content[f"{name}_reason"]) if content[name] is None else float(content[name])
+
+
+def _known_interval(name: str, content: Mapping[str, Any]) -> Interval | Undefined:
+    if content[name] is None:
+        return Undefined(content[f"{name}_reason"])
+    low, high = content[name]
+    return float(low), float(high)
 
 
 def _check(method: MethodScores) -> None:

@@ -1,6 +1,9 @@
 """Results that are not numbers: each says why, so that nobody has to guess what a stand-in number meant."""
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,8 @@ class Infeasible:
     """
 
     reason: str
+
+
+def defined(value: T | Undefined) -> T | None:
+    """The figure, or None where these data do not define it."""
+    return None if isinstance(value, Undefined) else value

@@ -1,23 +1,100 @@
 """Figures of several runs that differ in their seed alone: mean, standard deviation, interval of the mean."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
 from aspire_llm.errors import ConfigError
+from aspire_llm.selection.evaluation import Evaluation
+from aspire_llm.selection.outcomes import defined
 
 _METRICS = ("auroc", "auacc")
 
 
-def over_seeds(runs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[str, Any]:
-    """The content of `seeds.json` from the `metrics.json` of each run.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over the seeds.
+
+    Attributes:
+        mean: None where one of the runs does not define the figure.
+        sd: Standard deviation; None of a single run.
+        ci: 95% interval of the mean; None of a single run.
+        values: Of each run; None where it does not define the figure.
+    """
+
+    mean: float | None
+    sd: float | None
+    ci: tuple[float, float] | None
+    values: tuple[float | None, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> "Spread":
+        """The spread of one figure over the runs."""
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return cls(None, None, None, tuple(values))
+        mean = float(np.mean(known))
+        if len(known) == 1:
+            return cls(mean, None, None, tuple(known))
+        sd = float(np.std(known, ddof=1))
+        half = float(t.ppf(0.975, len(known) - 1)) * sd / len(known) ** 0.5
+        return cls(mean, sd, (mean - half, mean + half), tuple(known))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Spread":
+        """The record that `SeedSummary.to_json` wrote."""
+        ci = content["ci"]
+        bounds = None if ci is None else (float(ci[0]), float(ci[1]))
+        return cls(content["mean"], content["sd"], bounds, tuple(content["values"]))
+
+
+Spreads = dict[str, dict[str, Spread]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """The same run from several seeds.
+
+    Attributes:
+        seeds: Of the runs.
+        left_out: Methods that some runs lack.
+        methods: By name, then by metric (accuracy, auroc, auacc).
+        differences: By "reference - rival", then by metric (auroc, auacc).
+    """
+
+    seeds: tuple[int, ...]
+    left_out: tuple[str, ...]
+    methods: Spreads
+    differences: Spreads
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `seeds.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "SeedSummary":
+        """The record that `to_json` wrote."""
+        methods, differences = (_spreads(content[of]) for of in ("methods", "differences"))
+        return cls(tuple(map(int, content["seeds"])), tuple(content["left_out"]), methods, differences)
+
+
+def _spreads(content: Mapping[str, Any]) -> Spreads:
+    return {
+        name: {metric: Spread.from_json(own) for metric, own in by_metric.items()}
+        for name, by_metric in content.items()
+    }
+
+
+def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int]) -> SeedSummary:
+    """Summarise runs that differ in their seed.
 
     A run is what is repeated: its split, initialisation, data order and draws all follow from the seed. So the interval
     of a mean is Student's t over the runs (95%), and covers all of these; that of one run's bootstrap covers its test
-    questions alone. A figure that a run does not define is null, and so is its mean; a method that a run
-    lacks is named under `left_out`.
+    questions alone. A figure that a run does not define is None, and so is its mean; a method that a run lacks is named
+    under `left_out`.
 
     Args:
         runs: One or more.
@@ -28,33 +105,23 @@ def over_seeds(runs: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> dict[
     """
     if not runs:
         raise ConfigError("a summary over seeds takes at least one run")
-    names = [name for name in runs[0]["methods"] if all(name in run["methods"] for run in runs)]
-    pairs = [pair for pair in runs[0]["differences"] if all(pair in run["differences"] for run in runs)]
-    return {
-        "seeds": list(seeds),
-        "left_out": sorted({name for run in runs for name in run["methods"]} - set(names)),
-        "methods": {
+    names = [name for name in runs[0].methods if all(name in run.methods for run in runs)]
+    pairs = [pair for pair in runs[0].differences if all(pair in run.differences for run in runs)]
+    return SeedSummary(
+        seeds=tuple(seeds),
+        left_out=tuple(sorted({name for run in runs for name in run.methods} - set(names))),
+        methods={
             name: {
-                metric: _summary([run["methods"][name][metric] for run in runs]) for metric in ("accuracy", *_METRICS)
+                metric: Spread.of([defined(getattr(run.methods[name], metric)) for run in runs])
+                for metric in ("accuracy", *_METRICS)
             }
             for name in names
         },
-        "differences": {
+        differences={
             pair: {
-                metric: _summary([run["differences"][pair][metric]["estimate"] for run in runs]) for metric in _METRICS
+                metric: Spread.of([defined(run.differences[pair][metric].estimate) for run in runs])
+                for metric in _METRICS
             }
             for pair in pairs
         },
-    }
-
-
-def _summary(values: Sequence[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return {"mean": None, "sd": None, "ci": None, "values": list(values)}
-    mean = float(np.mean(known))
-    if len(known) == 1:
-        return {"mean": mean, "sd": None, "ci": None, "values": known}
-    sd = float(np.std(known, ddof=1))
-    half = float(t.ppf(0.975, len(known) - 1)) * sd / len(known) ** 0.5
-    return {"mean": mean, "sd": sd, "ci": [mean - half, mean + half], "values": known}
+    )

@@ -1,0 +1,97 @@
+"""The figures of a run: what `metrics.json` holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aspire_llm.records import Answers
+from aspire_llm.rundir.files import Document
+from aspire_llm.selection import ConfidenceMetrics, Difference, Evaluation, MethodMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose answers a method scores, and where the method was published."""
+
+    answers: Answers
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The share of questions that are answered rather than withheld, and the accuracy of those answers.
+
+    Attributes:
+        share: 0 to 1.
+        accuracy: 0 to 1, or None where every answer is withheld.
+    """
+
+    share: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunMetrics:
+    """The figures of a run on its test split, or on other data.
+
+    Attributes:
+        n: Questions.
+        accuracy: Share of right answers among all of them, 0 to 1.
+        accuracy_before: The same of the model before tuning, or None where it has not answered.
+        malformed: Share of answers that are empty or cut off.
+        answered: What is left when the system abstains.
+        methods: Figures by method, the tuned model's answers first.
+        origins: Of the same methods.
+        differences: By "reference - rival", then by metric (auroc, auacc).
+        confidence: How well confidence is calibrated; None where the run has none.
+        notes: What a reader must know, in sentences.
+    """
+
+    n: int
+    accuracy: float
+    accuracy_before: float | None
+    malformed: float
+    answered: Answered
+    methods: dict[str, MethodMetrics]
+    origins: dict[str, Origin]
+    differences: dict[str, dict[str, Difference]]
+    confidence: ConfidenceMetrics | None
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `metrics.json`; an undefined figure is null with a reason beside it."""
+        evaluation = Evaluation(self.methods, self.differences, self.confidence).to_json()
+        for name, origin in self.origins.items():
+            evaluation["methods"][name] |= {"answers": str(origin.answers), "source": origin.source}
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "accuracy_before": self.accuracy_before,
+            "malformed": self.malformed,
+            "answered": {"share": self.answered.share, "accuracy": self.answered.accuracy},
+            **evaluation,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "RunMetrics":
+        """The record that `to_json` wrote."""
+        evaluation = Evaluation.from_json(content)
+        return cls(
+            n=int(content["n"]),
+            accuracy=float(content["accuracy"]),
+            accuracy_before=content["accuracy_before"],
+            malformed=float(content["malformed"]),
+            answered=Answered(**content["answered"]),
+            methods=evaluation.methods,
+            origins={
+                name: Origin(Answers(figures["answers"]), figures["source"])
+                for name, figures in content["methods"].items()
+            },
+            differences=evaluation.differences,
+            confidence=evaluation.confidence,
+            notes=tuple(content["notes"]),
+        )
+
+
+METRICS = Document("metrics.json", "metrics of a run", RunMetrics.to_json, RunMetrics.from_json)

@@ -1,0 +1,83 @@
+"""Answers to a question as they are stored: stage 2's labelled samples, and what is drawn for other methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aspire_llm.records import DrawnAnswer, LabelledAnswer, SampledAnswer
+from aspire_llm.rundir.files import Lines
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSamples:
+    """The labelled answers of stage 2 to one question, likeliest first."""
+
+    id: str
+    answers: tuple[LabelledAnswer, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of `samples.jsonl`."""
+        return {
+            "id": self.id,
+            "answers": [
+                {
+                    "text": labelled.answer.text,
+                    "token_ids": labelled.answer.token_ids,
+                    "log_likelihood": labelled.answer.log_likelihood,
+                    "num_tokens": labelled.answer.num_tokens,
+                    "terminated": labelled.answer.terminated,
+                    "rouge_l": labelled.rouge_l,
+                    "correct": labelled.correct,
+                }
+                for labelled in self.answers
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "QuestionSamples":
+        """The record that `to_json` wrote."""
+        return cls(
+            line["id"],
+            tuple(
+                LabelledAnswer(
+                    SampledAnswer(
+                        text=answer["text"],
+                        token_ids=tuple(answer["token_ids"]),
+                        log_likelihood=answer["log_likelihood"],
+                        num_tokens=answer["num_tokens"],
+                        terminated=answer["terminated"],
+                    ),
+                    rouge_l=answer["rouge_l"],
+                    correct=answer["correct"],
+                )
+                for answer in line["answers"]
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnAnswers:
+    """The answers drawn for one question, and the seconds that it took."""
+
+    id: str
+    seconds: float
+    samples: tuple[DrawnAnswer, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of `rival_samples.jsonl`."""
+        drawn = [{"text": s.text, "token_ids": s.token_ids, "log_probs": s.log_probs} for s in self.samples]
+        return {"id": self.id, "seconds": self.seconds, "samples": drawn}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "DrawnAnswers":
+        """The record that `to_json` wrote."""
+        samples = (DrawnAnswer(s["text"], tuple(s["token_ids"]), tuple(s["log_probs"])) for s in line["samples"])
+        return cls(line["id"], line["seconds"], tuple(samples))
+
+
+SAMPLES = Lines("samples.jsonl", "answers of stage 2", QuestionSamples.to_json, QuestionSamples.from_json)
+
+
+def drawn_answers_file(suffix: str) -> Lines[DrawnAnswers]:
+    """Where the answers drawn from the tuned model (""), or from the untuned one ("_untuned"), are kept."""
+    return Lines(f"rival_samples{suffix}.jsonl", "drawn answers", DrawnAnswers.to_json, DrawnAnswers.from_json)

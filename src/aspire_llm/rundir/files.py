@@ -1,0 +1,174 @@
+"""Files that are whole or absent, lines that are whole or dropped, and what is stored in them as records."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.progress import progress
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Generic[T]):
+    """A JSON file that holds one record.
+
+    Attributes:
+        name: Of the file within its folder.
+        holds: What it should hold, for error messages.
+        to_json: Writes the record as named values.
+        from_json: Reads it back; may raise KeyError, TypeError or ValueError.
+    """
+
+    name: str
+    holds: str
+    to_json: Callable[[T], Json]
+    from_json: Callable[[Json], T]
+
+    def exists(self, folder: Path) -> bool:
+        """Whether the folder has the file."""
+        return (folder / self.name).is_file()
+
+    def write(self, folder: Path, record: T) -> None:
+        """Write the record, whole or not at all; a NaN in it is an error."""
+        text = json.dumps(self.to_json(record), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(folder / self.name, text + "\n")
+
+    def read(self, folder: Path) -> T:
+        """Read the record.
+
+        Raises:
+            RunDirectoryError: The file is missing or holds something else.
+        """
+        path = folder / self.name
+        try:
+            return self.from_json(_parsed(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
+        except _BROKEN as error:
+            raise RunDirectoryError(f"{path} holds no {self.holds} ({_reason(error)}); make it again") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Lines(Generic[T]):
+    """A JSON Lines file that holds a record per question.
+
+    Attributes:
+        name: Of the file within its folder.
+        holds: What a line should hold, for error messages.
+        to_json: Writes a record as named values.
+        from_json: Reads it back; may raise KeyError, TypeError or ValueError.
+    """
+
+    name: str
+    holds: str
+    to_json: Callable[[T], Json]
+    from_json: Callable[[Json], T]
+
+    def exists(self, folder: Path) -> bool:
+        """Whether the folder has the file."""
+        return (folder / self.name).is_file()
+
+    def read(self, folder: Path) -> list[T]:
+        """Read all records.
+
+        Raises:
+            RunDirectoryError: The file is missing, or a line holds something else.
+        """
+        path, records = folder / self.name, []
+        try:
+            with path.open(encoding="utf-8") as file:  # not splitlines(): answers may hold other line separators
+                for number, line in enumerate(file, 1):
+                    try:
+                        records.append(self.from_json(_parsed(line)))
+                    except _BROKEN as error:
+                        raise RunDirectoryError(
+                            f"{path} line {number} holds no {self.holds} ({_reason(error)}); make it again"
+                        ) from error
+        except OSError as error:
+            raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
+        except UnicodeDecodeError as error:
+            raise RunDirectoryError(f"{path} is no UTF-8 text; make it again") from error
+        return records
+
+    def write(self, folder: Path, records: Sequence[T]) -> None:
+        """Write all records anew, whole or not at all."""
+        write_text(folder / self.name, "".join(f"{self._line(record)}\n" for record in records))
+
+    def fill(
+        self, folder: Path, title: str, items: Sequence[Any], size: int, compute: Callable[[Sequence[Any]], Sequence[T]]
+    ) -> list[T]:
+        """Compute the records that the file lacks, append them, and read all.
+
+        Items are computed `size` at a time, as a whole or not at all, so that a resumed run computes the same parts as
+        an uninterrupted one.
+
+        Args:
+            folder: Of the file.
+            title: What the progress bar says.
+            items: One per line, in the order of the lines.
+            size: Items computed together.
+            compute: Their records.
+
+        Returns:
+            The records of all items.
+        """
+        path = folder / self.name
+        done = _drop_partial(path, len(items), size)
+        if done < len(items) or not path.is_file():
+            with progress(title, len(items), done=done) as bar, path.open("a", encoding="utf-8") as file:
+                for start in range(done, len(items), size):
+                    part = items[start : start + size]
+                    file.write("".join(f"{self._line(record)}\n" for record in compute(part)))
+                    file.flush()
+                    bar.update(len(part))
+        return self.read(folder)
+
+    def _line(self, record: T) -> str:
+        return json.dumps(self.to_json(record), ensure_ascii=False, allow_nan=False)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is whole or, if the process is killed, as it was before."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+
+
+def _parsed(text: str) -> Json:
+    content = json.loads(text, parse_constant=_refuse_constant)
+    if not isinstance(content, dict):
+        raise ValueError(f"it is a {type(content).__name__}, not named values")
+    return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _drop_partial(path: Path, num_items: int, size: int) -> int:
+    """Cut a JSON Lines file after its last whole part; the number of lines kept."""
+    if not path.is_file():
+        return 0
+    content = path.read_bytes()
+    ends = [0, *(i + 1 for i, byte in enumerate(content) if byte == ord("\n"))]
+    lines = len(ends) - 1
+    kept = num_items if lines >= num_items else lines - lines % size
+    with path.open("r+b") as file:
+        file.truncate(ends[kept])
+    return kept
