@@ -147,10 +147,13 @@ class ScoreConfig(_Section):
 
     Attributes:
         alpha: Weight of log P(z_c) against the mean log-likelihood.
+        calibration: How the score becomes a confidence: Platt's logistic curve, or isotonic regression (for some
+            hundred calibration questions and more).
         abstain_below: Answers whose calibrated confidence is lower are withheld.
     """
 
     alpha: Probability = 0.25
+    calibration: Literal["platt", "isotonic"] = "platt"
     abstain_below: Probability = 0.5
 
 

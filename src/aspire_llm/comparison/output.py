@@ -10,7 +10,7 @@ from aspire_llm.comparison.writers import as_csv, as_latex, as_markdown, as_text
 from aspire_llm.errors import ConfigError
 from aspire_llm.report.run_files import read_metrics
 from aspire_llm.report.templates import page_templates
-from aspire_llm.rundir.directory import write_text
+from aspire_llm.rundir.files import write_text
 
 _WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 

@@ -17,7 +17,7 @@ from aspire_llm.report.run_files import AnswerRow
 from aspire_llm.report.run_results import RunResults, read_run_results
 from aspire_llm.report.seed_table import seed_table
 from aspire_llm.report.templates import page_templates
-from aspire_llm.rundir.directory import write_text
+from aspire_llm.rundir.files import write_text
 from aspire_llm.selection.metrics import accuracy_at_coverage
 
 
