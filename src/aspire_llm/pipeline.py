@@ -111,7 +111,7 @@ class Pipeline:
         earlier = self.directory.is_begun and PROVENANCE.exists(self.folder)
         table = (*OUTPUTS, *score_outputs())
         outdated = stale(self.directory.changed, table)
-        if earlier and not any(output.name == "prompts" for output in outdated):
+        if earlier and not any(key == "seed" or key.startswith("data.") for key in self.directory.changed):
             self._check_data()
         if any(output.name == CUT_CONTEXTS for output in outdated):
             known = PROVENANCE.read(self.folder).data.contexts_cut if earlier else 0

@@ -134,12 +134,12 @@ class RunModel:
 
     def learn_self_evaluation(self) -> None:
         """Stage 3: θs from the labelled answers that the run holds."""
-        config = self._config.stage3
+        config, task = self._config.stage3, self.task
         budget = None if config.kept_prefixes == "auto" else config.kept_prefixes * 2**20
         kept = KeptPrefixes(self.backbone, budget)
 
         def loss(adapter: Adapter) -> Loss[VerdictExample]:
-            model = AdaptedModel(self.backbone, self.task, adapter)
+            model = AdaptedModel(self.backbone, task, adapter)
             return partial(verdict_loss, model, self.verdict_tokens, read=kept.read)
 
         def length(example: VerdictExample) -> int:
@@ -147,7 +147,7 @@ class RunModel:
             return num_positions(self.backbone, example.prompt, answers, self._soft_tokens)
 
         verdict = self._trained(SELF_EVALUATION, config, loss, length, self.examples)
-        self.model = AdaptedModel(self.backbone, self.task, verdict)
+        self.model = AdaptedModel(self.backbone, task, verdict)
 
     def examples(self, split: Split) -> list[VerdictExample]:
         """What stage 3 learns from (training split), or is validated on."""
