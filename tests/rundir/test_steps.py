@@ -13,7 +13,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import flatten, parse_config, with_changes
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.methods.catalogue import score_outputs
-from aspire_llm.rundir.steps import DECISIONS, HOW, OUTPUTS, stale, training_keys
+from aspire_llm.rundir.steps import DECISIONS, HOW, OUTPUTS, as_markdown, stale, training_keys
 from aspire_llm.stages.training_loop import TrainingLoop
 
 METHODS = "predictive_entropy,p_true"
@@ -206,3 +206,9 @@ def test_a_context_that_fits_leaves_stage_1_alone() -> None:
     assert "self_eval_adapter" in names
     assert "task_adapter" not in names
     assert "task_adapter" in {output.name for output in stale(["stage3.num_soft_tokens"], contexts_cut=True)}
+
+
+def test_the_documented_table_is_the_one_in_force() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    table = as_markdown((*OUTPUTS, *score_outputs()))
+    assert table in text, f"docs/configuration.md: the table of outputs should be\n{table}"

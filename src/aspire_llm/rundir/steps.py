@@ -105,3 +105,16 @@ def changes_figures(changed: Iterable[str]) -> bool:
 
 def _covers(keys: Sequence[str], key: str) -> bool:
     return any(key == own or key.startswith(f"{own}.") for own in keys)
+
+
+def as_markdown(outputs: Sequence[Output]) -> str:
+    """The table for readers: a row per output, with what a change of each key costs."""
+    rows = ["| output | made from | configuration keys | training |", "|---|---|---|---|"]
+    for output in outputs:
+        made_from = ", ".join(output.made_from) or "–"
+        keys = ", ".join(f"`{key}`" for key in output.keys) or "–"
+        rows.append(f"| {output.name} | {made_from} | {keys} | {'yes' if output.trains else ''} |")
+    decisions = ", ".join(f"`{key}`" for key in DECISIONS)
+    rows.append(f"| labels, scores, confidence, metrics, report | the answers above | {decisions} | |")
+    rows.append(f"| nothing: how it is computed | | {', '.join(f'`{key}`' for key in HOW)} | |")
+    return "\n".join(rows)
