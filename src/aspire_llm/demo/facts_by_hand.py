@@ -220,7 +220,12 @@ CONFUSABLE = ("CD", "CG")
 DISPUTED_TIMEZONES = ("Asia/Famagusta", "Asia/Gaza", "Asia/Hebron", "Europe/Simferopol")
 """Where two states claim, or people dispute, the country of a city."""
 
-DISPUTED_CITIES = ("Jerusalem", "Kyrenia", "Donetsk", "Luhansk", "Stepanakert", "Xankandi", "Sokhumi", "Tskhinvali")
+DISPUTED_CITIES = (
+    *("Jerusalem", "Kyrenia", "Stepanakert", "Xankandi", "Sokhumi", "Tskhinvali", "Bender", "Tiraspol"),
+    *("Donetsk", "Luhansk", "Makiivka", "Horlivka", "Alchevsk", "Mariupol", "Melitopol", "Berdyansk", "Kherson"),
+    *("Srinagar", "Jammu", "Muzaffarabad", "Gilgit"),
+)
+"""Cities in other such places."""
 
 CAPITALS: dict[str, tuple[str, ...]] = {
     "BI": ("Gitega", "Bujumbura"),  # political and economic capital, by the same law
@@ -345,38 +350,30 @@ ELEMENTS = {"Al": "Aluminium", "Cs": "Caesium", "S": "Sulphur"}
 FOREIGN_NAMES = {
     ("de", "BA"): ("Bosnien-Herzegowina", "Bosnien"),
     ("de", "BW"): ("Botswana",),
-    ("de", "MD"): ("Moldau", "Moldawien"),
-    ("de", "SB"): ("Salomoninseln",),
-    ("es", "BW"): ("Botswana",),
+    ("de", "CZ"): ("Tschechische Republik",),
+    ("de", "GB"): ("Großbritannien",),
+    ("de", "NL"): ("Holland",),
     ("es", "BY"): ("Belarús",),
+    ("es", "GB"): ("Gran Bretaña",),
     ("es", "MW"): ("Malawi",),
-    ("fr", "CZ"): ("République tchèque",),
-    ("fr", "KG"): ("Kirghizistan",),
+    ("es", "NL"): ("Holanda",),
     ("fr", "KN"): ("Saint-Kitts-et-Nevis",),
-    ("fr", "MU"): ("Île Maurice",),
-    ("fr", "TL"): ("Timor-Leste", "Timor-Oriental"),
-    ("fr", "US"): ("États-Unis d'Amérique",),
-    ("it", "KZ"): ("Kazakhstan",),
-    ("it", "NL"): ("Olanda",),
-    ("it", "RW"): ("Rwanda",),
-    ("it", "TL"): ("Timor Orientale",),
-    ("it", "ZA"): ("Sud Africa",),
+    ("fr", "NL"): ("Hollande",),
 }
 """By language and country, names that CLDR does not give."""
 
 CITY_NAMES = {
-    "Frankfurt am Main": ("Frankfurt",),
-    "Isfahan": ("Esfahan",),
+    "Assiut": ("Asyut",),
+    "Basrah": ("Basra",),
     "Da Nang": ("Danang",),
+    "Frankfurt am Main": ("Frankfurt",),
+    "Ho Chi Minh City": ("Saigon",),
     "Kyiv": ("Kiev",),
-    "Kraków": ("Cracow",),
-    "Ulan Bator": ("Ulaanbaatar",),
-    "Sulaymaniyah": ("Slemani",),
 }
 """Other English names of a city, where it is an answer."""
 
-DISPUTED_AIRPORTS = ("SPX", "TXL", "XIY", "YYZ")
-"""Airports that are closed (Tegel), or of another city than the one in which they stand (Cairo, Xi'an, Toronto)."""
+DISPUTED_AIRPORTS = ("EBB", "FTW", "HWR", "NMI", "SPX", "TXL", "XIY", "YYZ")
+"""Closed, of general aviation, or of another city than the one that is named (Entebbe, Cairo, Xi'an, Toronto)."""
 
 NOT_A_CITY = ("airport", "block", "cantonment", "colony", "county", "district", "division", "loop", "municipality")
 """Words in the names of what GeoNames lists among the cities."""

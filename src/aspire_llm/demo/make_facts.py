@@ -8,13 +8,13 @@ import argparse
 import hashlib
 import importlib
 import json
-import random
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from aspire_llm.demo.city_names import Json, distance, folded, unmistakable_cities, without_accents
 from aspire_llm.demo.facts_by_hand import (
@@ -60,6 +60,7 @@ LANGUAGES = {"de": "German", "es": "Spanish", "fr": "French", "it": "Italian"}
 
 ELEMENT_COLUMNS = ["atomic_number", "symbol", "name"]
 
+T = TypeVar("T")
 Capitals = dict[str, tuple[str, ...]]  # by country
 
 
@@ -99,7 +100,7 @@ class Fact:
 
 
 def make_facts() -> list[Fact]:
-    """All facts, in an order that no kind dominates and that adding a fact does not change: by the digest of the id.
+    """All facts, in an order that no kind dominates and that adding a fact does not change.
 
     Raises:
         ImportError: A package that the facts come from is not installed.
@@ -130,7 +131,16 @@ def make_facts() -> list[Fact]:
         *_foreign_name_facts(),
         *_airport_facts(cities, _package("airportsdata").load("IATA"), capitals),
     ]
-    return sorted(facts, key=lambda fact: hashlib.sha256(fact.id.encode()).digest())
+    return _draw("order", facts, len(facts), key=lambda fact: fact.id)
+
+
+def _draw(purpose: str, items: Iterable[T], number: int, *, key: Callable[[T], str]) -> list[T]:
+    """A random sample, in random order; with an item more or less, nearly the same one."""
+    return sorted(items, key=lambda item: hashlib.sha256(f"{SEED} {purpose} {key(item)}".encode()).digest())[:number]
+
+
+def _geoname(city: Json) -> str:
+    return str(city["geonameid"])
 
 
 def _package(name: str) -> ModuleType:
@@ -148,26 +158,25 @@ def _package(name: str) -> ModuleType:
 
 
 def _city_facts(cities: Sequence[Json], capitals: Capitals) -> Iterator[Fact]:
-    draw = random.Random(f"{SEED} city")
     for city in [
         *cities[:NUM_LARGEST_CITIES],
-        *draw.sample(cities[NUM_LARGEST_CITIES:LARGE_CITIES_END], NUM_LARGE_CITIES),
-        *draw.sample(cities[LARGE_CITIES_END:], NUM_OTHER_CITIES),
+        *_draw("city", cities[NUM_LARGEST_CITIES:LARGE_CITIES_END], NUM_LARGE_CITIES, key=_geoname),
+        *_draw("city", cities[LARGE_CITIES_END:], NUM_OTHER_CITIES, key=_geoname),
     ]:
         answers = _references(city["countrycode"])
         if city["countrycode"] == "GB":
             answers = (*answers, HOME_NATIONS[city["admin1code"]])
         question = f"In which country is {city['name']}?"
-        yield Fact("city", str(city["geonameid"]), question, answers, _group_of_city(city, capitals))
+        yield Fact("city", _geoname(city), question, answers, _group_of_city(city, capitals))
 
 
 def _state_facts(cities: Sequence[Json], states: dict[str, Json], capitals: Capitals) -> Iterator[Fact]:
     of_states = [city for city in cities if city["countrycode"] == "US" and city["admin1code"] in states]
-    rest = random.Random(f"{SEED} state").sample(of_states[NUM_LARGEST_US_CITIES:], NUM_OTHER_US_CITIES)
+    rest = _draw("state", of_states[NUM_LARGEST_US_CITIES:], NUM_OTHER_US_CITIES, key=_geoname)
     for city in [*of_states[:NUM_LARGEST_US_CITIES], *rest]:
         question = f"In which US state is {city['name']}?"
         answers = (states[city["admin1code"]]["name"],)
-        yield Fact("state", str(city["geonameid"]), question, answers, _group_of_city(city, capitals))
+        yield Fact("state", _geoname(city), question, answers, _group_of_city(city, capitals))
 
 
 def _airport_facts(cities: Sequence[Json], airports: dict[str, Json], capitals: Capitals) -> Iterator[Fact]:
@@ -179,7 +188,7 @@ def _airport_facts(cities: Sequence[Json], airports: dict[str, Json], capitals: 
             city = largest[place]
             if distance(city["latitude"], city["longitude"], airport["lat"], airport["lon"]) < AIRPORT_DISTANCE:
                 of_cities[code] = city
-    for code in random.Random(f"{SEED} airport").sample(list(of_cities), NUM_AIRPORTS):
+    for code in _draw("airport", of_cities, NUM_AIRPORTS, key=str):
         city = of_cities[code]
         answers = (city["name"], *CITY_NAMES.get(city["name"], ()))
         question = f"Which city has the airport code {code}?"
@@ -224,7 +233,7 @@ def _currency_names(currency: str) -> tuple[str, ...]:
 
 def _domain_facts(countries: dict[str, Json]) -> Iterator[Fact]:
     with_domain = [code for code in COUNTRIES if countries[code]["tld"] and code not in CONFUSABLE]
-    for code in random.Random(f"{SEED} domain").sample(with_domain, NUM_DOMAINS):
+    for code in _draw("domain", with_domain, NUM_DOMAINS, key=str):
         question = f"Which country has the internet domain {countries[code]['tld']}?"
         yield Fact("domain", code, question, _references(code), f"country:{code}")
 
@@ -246,7 +255,7 @@ def _foreign_name_facts() -> Iterator[Fact]:
             and not {folded(territories[code]), *folded(territories[code]).split()}
             & {folded(name).removeprefix("the ") for name in COUNTRIES[code]}
         ]
-        for code in random.Random(f"{SEED} word {language}").sample(differing, NUM_FOREIGN_NAMES):
+        for code in _draw(f"word {language}", differing, NUM_FOREIGN_NAMES, key=str):
             question = f"What is the {english_name} name of {COUNTRIES[code][0]}?"
             answers = (territories[code], *FOREIGN_NAMES.get((language, code), ()))
             yield Fact("word", f"{language}-{code}", question, answers, f"country:{code}")
