@@ -28,7 +28,8 @@ from aspire_llm.lm.adapters import (
     save_adapter,
 )
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
+from aspire_llm.lm.kept_prefixes import KeptPrefixes
+from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.methods.evaluation import evaluate_run
 from aspire_llm.methods.run_source import RunSource, answer_sets, load_splits
 from aspire_llm.methods.scoring import CHEAP, forget_changed, resolve_methods, score_answers
