@@ -121,7 +121,7 @@ class SelectivePredictor:
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
     """The frozen model of a configuration; ``demo`` is the embedded one."""
     source = MODEL_DIR if config.model == "demo" else config.model
-    backbone = load_backbone(source, device=device or config.device, dtype=config.dtype)
+    backbone = load_backbone(source, device=device or config.device, dtype=config.dtype, speed=config.speed)
     check_readable(backbone)
     return backbone
 

@@ -25,7 +25,8 @@ from aspire_llm.lm.adapters import (
     save_adapter,
 )
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
+from aspire_llm.lm.kept_prefixes import KeptPrefixes
+from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.predictor import SelectivePredictor, decode_likeliest, load_model, new_encoder
 from aspire_llm.records import LabelledAnswer, Question, Split, UntunedAnswer

@@ -9,8 +9,9 @@ from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 from aspire_llm.config import SelfEvaluationConfig, TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, new_adapter
+from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
+from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, select_answers, verdict_examples, verdict_loss
 
