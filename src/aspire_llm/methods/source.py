@@ -1,7 +1,6 @@
 """The model behind a set of answers: what methods that run it need."""
 
 import time
-import zlib
 from collections.abc import Sequence
 
 from aspire_llm.config import RunConfig
@@ -56,14 +55,13 @@ class ModelSource:
         def draw(indices: Sequence[int]) -> list[DrawnAnswers]:
             started = time.perf_counter()
             batch = [part[i] for i in indices]
-            seed = zlib.crc32(f"{config.seed} {' '.join(prompt.question.id for prompt in batch)}".encode())
             decoded = sample_answers(
                 self.model,
                 batch,
                 num_samples=config.rivals.num_samples,
                 max_new_tokens=config.stage2.max_new_tokens,
                 temperature=config.rivals.temperature,
-                seed=seed,
+                seed=config.seed,
             )
             samples = [
                 tuple(DrawnAnswer(self.encoder.decode(h.answer_ids), h.answer_ids, h.token_log_probs) for h in own)

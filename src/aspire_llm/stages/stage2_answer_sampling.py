@@ -1,6 +1,5 @@
 """Stage 2: likely answers of the tuned model to its own training questions, labelled by Rouge-L (paper §4.2)."""
 
-import zlib
 from collections.abc import Sequence
 
 from aspire_llm.config import CorrectnessConfig, SamplingConfig
@@ -23,8 +22,7 @@ def sample_answers(
 ) -> list[QuestionSamples]:
     """The k answers of every question, likeliest first, labelled against all its references.
 
-    The result of a question depends on the questions beside it by rounding alone, and for sampled (not searched)
-    answers by the draws.
+    The result of a question depends on the questions beside it by rounding alone.
 
     Args:
         model: θ + θp.
@@ -37,9 +35,7 @@ def sample_answers(
 
     def decode_batch(indices: Sequence[int]) -> list[QuestionSamples]:
         batch = [prompts[i] for i in indices]
-        # Draws follow from the seed and the questions, so that a resumed run draws what an uninterrupted one does.
-        draws = zlib.crc32(f"{seed} {' '.join(prompt.question.id for prompt in batch)}".encode())
-        decoded = decode(model, batch, sampling, seed=draws)
+        decoded = decode(model, batch, sampling, seed=seed)
         return [
             QuestionSamples(
                 prompt.question.id,

@@ -15,7 +15,7 @@ from aspire_llm.lm.decoding.sampling import sample_answers
 from aspire_llm.lm.likelihood import answer_log_probs
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.self_evaluation import evaluate_decoded
-from aspire_llm.lm.tokenization import Encoder
+from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Question
 
 QUESTIONS = [
@@ -152,6 +152,20 @@ def test_samples_have_the_model_s_own_likelihoods_and_frequencies(llama: Backbon
     for hypothesis in decoded.hypotheses[0]:
         log_probs, _ = answer_log_probs(model, prompts, [hypothesis.token_ids])
         assert log_probs.tolist() == pytest.approx(hypothesis.token_log_probs, abs=1e-4)
+
+
+def test_what_is_drawn_for_a_question_does_not_depend_on_the_others(llama: Backbone) -> None:
+    model, encoder = AdaptedModel(llama), encoder_of(llama)
+    prompts = [encoder.prompt(question) for question in QUESTIONS]
+
+    def drawn(asked: list[EncodedPrompt]) -> list[list[tuple[int, ...]]]:
+        decoded = sample_answers(model, asked, num_samples=4, max_new_tokens=5, temperature=1.0, seed=3)
+        return [[hypothesis.token_ids for hypothesis in own] for own in decoded.hypotheses]
+
+    together = drawn(prompts)
+    assert drawn(prompts[::-1]) == together[::-1]
+    assert [drawn([prompt])[0] for prompt in prompts] == together
+    assert len({tuple(own) for own in together}) == len(prompts), "questions do not share their draws"
 
 
 def test_too_many_beams_for_the_vocabulary(llama: Backbone) -> None:

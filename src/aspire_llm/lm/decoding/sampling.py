@@ -1,5 +1,6 @@
 """Temperature sampling over a shared prefix: stage 2's other decoder."""
 
+import zlib
 from collections.abc import Sequence
 
 import torch
@@ -28,11 +29,12 @@ def sample_answers(
         max_new_tokens: T, terminator included.
         temperature: Divides the logits before the softmax that is drawn from. The log-probabilities returned are
             the model's own, at temperature 1.
-        seed: Of the draws.
+        seed: Of the draws. What is drawn for a question follows from the seed and its id, whatever it shares a batch
+            with.
     """
     cache, prompt_branches, logits = model.read(prompts, room=num_samples * max_new_tokens)
     batch, device = len(prompts), logits.device
-    generator = torch.Generator(device).manual_seed(seed)
+    uniform = _uniform(prompts, num_samples, max_new_tokens, seed).to(device)
     everyone = torch.zeros(batch, num_samples, dtype=torch.long, device=device)
     branches = prompt_branches.select(everyone)
     logits = logits[:, None].expand(-1, num_samples, -1)
@@ -41,8 +43,7 @@ def sample_answers(
     first_slots: list[int] = []
     ended = torch.zeros_like(everyone, dtype=torch.bool)
     for step in range(max_new_tokens):
-        probabilities = torch.softmax(logits / temperature, dim=-1).flatten(0, 1)
-        drawn = torch.multinomial(probabilities, 1, generator=generator).view(batch, num_samples)
+        drawn = _drawn(torch.softmax(logits / temperature, dim=-1), uniform[..., step])
         tokens.append(drawn)
         log_probs.append(torch.log_softmax(logits, dim=-1).gather(-1, drawn[..., None])[..., 0])
         ended = ended | (drawn == model.backbone.eos_token_id)
@@ -58,6 +59,22 @@ def sample_answers(
     for answers in hypotheses:
         answers.sort(key=lambda hypothesis: -sum(hypothesis.token_log_probs))
     return Decoded(cache, prompt_branches, hypotheses)
+
+
+def _uniform(prompts: Sequence[EncodedPrompt], num_samples: int, steps: int, seed: int) -> Tensor:
+    """A number from 0 to 1 for each draw, float64 `[B, m, T]`."""
+    generators = [
+        torch.Generator().manual_seed(zlib.crc32(f"{seed} {prompt.question.id}".encode())) for prompt in prompts
+    ]
+    shape = (num_samples, steps)
+    return torch.stack([torch.rand(shape, dtype=torch.float64, generator=own) for own in generators])
+
+
+def _drawn(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """The token in whose share of `[0, 1]` a number falls: `[B, m, V]` and `[B, m]` to `[B, m]`."""
+    shares = probabilities.double().cumsum(-1)  # in float32, the shares of rare tokens would be lost
+    places = (uniform * shares[..., -1])[..., None]
+    return torch.searchsorted(shares, places, right=True)[..., 0].clamp(max=shares.shape[-1] - 1)
 
 
 def _cut(ids: list[int], scores: list[float], branch: int, first_slots: list[int], eos: int) -> Hypothesis:
