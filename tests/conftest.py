@@ -18,13 +18,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.model import Backbone, Speed
 
 WINDOW = 256
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 _TEXT = ["Q: Where was the old piano built?\nA: Paris", "is it correct or wrong", "a correct answer, a wrong one"] * 20
 
 ARCHITECTURES = ["gpt2", "opt", "llama"]
+SPEEDS = ["fast", "plain"]
 
 settings.register_profile("no clock", deadline=None)  # a busy machine is no error
 settings.load_profile("no clock")
@@ -91,16 +92,22 @@ def tiny_model(architecture: str, vocab_size: int) -> PreTrainedModel:
             return LlamaForCausalLM(config)
 
 
+@pytest.fixture
+def speed() -> Speed:
+    """Of the backbones below; a test that holds at both speeds is parametrised with `SPEEDS`."""
+    return "fast"
+
+
 @pytest.fixture(params=ARCHITECTURES)
-def backbone(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) -> Backbone:
+def backbone(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast, speed: Speed) -> Backbone:
     """A fresh tiny backbone of each architecture."""
-    return Backbone(tiny_model(request.param, len(tokenizer)), tokenizer)
+    return Backbone(tiny_model(request.param, len(tokenizer)), tokenizer, speed=speed)
 
 
 @pytest.fixture
-def llama(tokenizer: PreTrainedTokenizerFast) -> Backbone:
+def llama(tokenizer: PreTrainedTokenizerFast, speed: Speed) -> Backbone:
     """A fresh tiny Llama, for what does not depend on the architecture."""
-    return Backbone(tiny_model("llama", len(tokenizer)), tokenizer)
+    return Backbone(tiny_model("llama", len(tokenizer)), tokenizer, speed=speed)
 
 
 @pytest.fixture(scope="session")

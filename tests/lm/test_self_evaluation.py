@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from conftest import SPEEDS
 from reference import adapted, count_passes, encoder_of, full_forward, sequence_embeddings, soft_prompt
 
 from aspire_llm.config import TrainingConfig
@@ -27,6 +28,7 @@ def naive_log_self_evaluation(model: AdaptedModel, prompt, answer) -> float:
     return math.log(correct / (correct + wrong))
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("rank", [0, 3])
 @pytest.mark.parametrize("decoder", ["beam", "sample"])
 def test_equals_a_full_forward(backbone: Backbone, rank: int, decoder: str) -> None:
@@ -54,6 +56,7 @@ def test_the_pair_alone_counts() -> None:
     assert log_self_evaluation(torch.tensor([[0.0, 200.0]]), (0, 1)).item() == pytest.approx(-200.0)
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 @torch.no_grad()
 def test_empty_answers_alone(llama: Backbone) -> None:
     model = adapted(llama)

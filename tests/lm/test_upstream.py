@@ -295,6 +295,13 @@ def test_what_is_relied_on_holds(name: str) -> None:
         pytest.fail(f"lm.upstream.{name} no longer does what is relied on: {CHECKS[name].__doc__}\n{error}")
 
 
+@pytest.mark.parametrize("name", ["gpt2", "opt", "llama"])
+def test_a_model_takes_what_a_pass_gives(name: str) -> None:
+    given = {"inputs_embeds", "attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep"}
+    missing = given - set(inspect.signature(tiny_model(name, VOCABULARY).forward).parameters)
+    assert not missing, f"{name} models no longer take {', '.join(sorted(missing))}"
+
+
 def test_logits_are_computed_where_they_are_asked_for() -> None:
     """`logits_to_keep` takes a boolean `[B, R]`, also one that is False throughout, in every architecture."""
     for name in ("gpt2", "opt", "llama"):

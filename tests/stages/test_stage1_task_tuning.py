@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import SPEEDS
 from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 
 from aspire_llm.errors import DataError
@@ -34,6 +35,7 @@ def naive_loss(model: AdaptedModel, batch: list[TaskExample]) -> torch.Tensor:
     return total / len(batch)
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
     ours, theirs = soft_prompt(backbone), soft_prompt(backbone)
     batch = examples_of(backbone)

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from conftest import SPEEDS
 from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 
 from aspire_llm.config import SelfEvaluationConfig, TrainingConfig
@@ -100,6 +101,7 @@ def examples(backbone: Backbone) -> list[VerdictExample]:
     ]
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
     task, ours = soft_prompt(backbone, seed=1), soft_prompt(backbone, length=4, seed=2)
     theirs = soft_prompt(backbone, length=4, seed=2)
@@ -115,6 +117,7 @@ def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
     assert theirs.prompt_embeddings.grad.norm() > 1e-3
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 def test_lora_is_active_where_it_should_be(backbone: Backbone) -> None:
     """θp on prompt and answer, θp and θs together on the verdict text: against two forwards with a cut cache."""
     config = TrainingConfig(adapter="lora", lora_rank=2)

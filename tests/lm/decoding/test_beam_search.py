@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import SPEEDS
 from reference import count_passes, encoder_of, generate, left_padded, soft_prompt
 from transformers import GenerationConfig
 
@@ -36,6 +37,7 @@ def frequent_token(model: AdaptedModel, prompts) -> int:
     return tokens_of(model, prompts)[0]
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 @pytest.mark.parametrize("num_beams", [1, 4, 10])
 def test_equals_generate(backbone: Backbone, num_beams: int, length_penalty: float) -> None:
@@ -75,6 +77,7 @@ def greedy_reference(model: AdaptedModel, prompts, *, max_new_tokens: int) -> li
     return sequences
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 def test_likelihoods_are_the_teacher_forced_ones(backbone: Backbone) -> None:
     model = AdaptedModel(backbone, soft_prompt(backbone))
     prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
@@ -87,6 +90,7 @@ def test_likelihoods_are_the_teacher_forced_ones(backbone: Backbone) -> None:
             assert log_probs[questions == i].tolist() == pytest.approx(hypothesis.token_log_probs, abs=1e-4)
 
 
+@pytest.mark.parametrize("speed", SPEEDS)
 def test_a_question_is_decoded_as_if_alone(backbone: Backbone) -> None:
     model = AdaptedModel(backbone, soft_prompt(backbone))
     prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
