@@ -2,48 +2,42 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from aspire_llm.comparison.results import (
-    INTERVAL,
-    METRICS,
-    OVER_SEEDS,
-    REFERENCE,
-    answers_of,
-    estimate,
-    method_estimate,
-    section,
-    spread_notes,
-)
-from aspire_llm.comparison.table import Cell, Column, Estimate, Kind, Table
-from aspire_llm.config_files import read_yaml
-from aspire_llm.errors import ConfigError, RunDirectoryError
-from aspire_llm.report.methods import method_label
-from aspire_llm.report.run_files import read_json, read_metrics
+from aspire_llm.errors import ConfigError
+from aspire_llm.methods.catalogue import REFERENCE, method_label
+from aspire_llm.records import Answers
+from aspire_llm.report.estimates import METRIC_LABELS, estimate, mean, method_estimate, parts, spread_notes
+from aspire_llm.report.rendering import render
+from aspire_llm.report.run_results import RunResults, read_run_results
+from aspire_llm.report.tables import Cell, Column, Filled, Kind, Table
+from aspire_llm.report.wording import flat
+from aspire_llm.report.writers import as_text, write_files
+from aspire_llm.rundir.files import write_text
+from aspire_llm.selection import SeedSummary
 
 
-@dataclass(frozen=True, slots=True)
-class RunFigures:
-    """What a comparison needs of one run.
+def write_comparison(runs: Sequence[Path], output_dir: Path | None = None) -> str:
+    """Compare runs for a terminal and, where a folder is given, in files.
 
-    Attributes:
-        name: What tables call it.
-        metrics: Content of `metrics.json`.
-        seeds: Content of `seeds.json`; empty where there is none.
-        settings: Its configuration by dotted keys; None where `config.yaml` is missing.
-        questions: Fingerprint of its test questions; None where `predictions.jsonl` is missing.
-        data: Fingerprint of all its questions and their splits; None where `provenance.json` tells none.
+    Args:
+        runs: Run directories, one or more, each with a `metrics.json`.
+        output_dir: Gets `comparison.html` and every table as CSV, Markdown and LaTeX; made where it is not there.
+
+    Returns:
+        The comparison as text.
+
+    Raises:
+        ConfigError: There is no run, one is given twice, or the folder cannot be made.
+        RunDirectoryError: A run lacks `metrics.json`, or a file is broken.
     """
-
-    name: str
-    metrics: Mapping[str, Any]
-    seeds: Mapping[str, Any]
-    settings: Mapping[str, object] | None
-    questions: str | None
-    data: str | None
+    tables = compare_runs(runs)
+    if output_dir is not None:
+        write_files(tables, output_dir)
+        write_text(output_dir / "comparison.html", render("comparison.html", tables=tables))
+    return "\n\n\n".join(map(as_text, tables))
 
 
 def compare_runs(runs: Sequence[Path]) -> list[Table]:
@@ -65,57 +59,26 @@ def compare_runs(runs: Sequence[Path]) -> list[Table]:
         raise ConfigError("no run was given; name one or more run directories")
     if twice := [run for place, run in enumerate(runs) if run.resolve() in [other.resolve() for other in runs[:place]]]:
         raise ConfigError(f"{twice[0]} is given twice; name every run once")
-    own_names = [run.resolve().name for run in runs]
-    # Runs of one name are told apart by the paths they were given as.
-    names = own_names if len(set(own_names)) == len(runs) else [str(run) for run in runs]
-    read = [_read(run, name) for run, name in zip(runs, names, strict=True)]
+    read = [read_run_results(run) for run in runs]
+    if len({run.name for run in read}) < len(read):
+        # Runs of one name are told apart by the paths they were given as.
+        read = [replace(run, name=str(path)) for run, path in zip(read, runs, strict=True)]
     note = _questions_note(read)
     return [
         _runs_table(read, note),
-        _methods_table("methods", "tuned", read, note),
-        _methods_table("methods_untuned", "untuned", read, note),
+        _methods_table("methods", Answers.TUNED, read, note),
+        _methods_table("methods_untuned", Answers.UNTUNED, read, note),
         _settings_table(read),
     ]
 
 
-def read_seeds(run: Path) -> dict[str, Any]:
-    """`seeds.json` of a run, empty where there is none."""
-    path = run / "seeds.json"
-    return read_json(path) if path.is_file() else {}
-
-
-def _read(run: Path, name: str) -> RunFigures:
-    config, provenance = run / "config.yaml", run / "provenance.json"
-    data = section(read_json(provenance), "data").get("sha256") if provenance.is_file() else None
-    return RunFigures(
-        name=name,
-        metrics=read_metrics(run),
-        seeds=read_seeds(run),
-        settings=_flat(read_yaml(config)) if config.is_file() else None,
-        questions=_question_fingerprint(run / "predictions.jsonl"),
-        data=None if data is None else str(data),
-    )
-
-
-def _question_fingerprint(path: Path) -> str | None:
-    """One value for the questions of `predictions.jsonl`, whatever their order."""
-    if not path.is_file():
-        return None
-    try:
-        with path.open(encoding="utf-8") as file:
-            lines = [json.loads(line) for line in file]
-        asked = sorted(repr((line["id"], line["question"], line.get("context"))) for line in lines)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise RunDirectoryError(f"{path} holds a line that is no prediction ({error!r}); predict again") from error
-    return hashlib.sha256("\n".join(asked).encode()).hexdigest()
-
-
-def _questions_note(runs: Sequence[RunFigures]) -> str:
+def _questions_note(runs: Sequence[RunResults]) -> str:
     """Whether figures of these runs may be held against each other."""
     if len(runs) == 1:
         return "One run: nothing to compare it with."
     # The answers themselves say best what was asked: a run may be evaluated on other data than it was trained on.
-    for fingerprints in ([run.questions for run in runs], [run.data for run in runs]):
+    data = [run.provenance and run.provenance.data.sha256 for run in runs]
+    for fingerprints in ([_question_fingerprint(run) for run in runs], data):
         if None not in fingerprints:
             if len(set(fingerprints)) == 1:
                 return "All runs answered the same test questions."
@@ -125,82 +88,74 @@ def _questions_note(runs: Sequence[RunFigures]) -> str:
     return "Whether the runs answered the same test questions is unknown: their provenance is missing."
 
 
-def _runs_table(runs: Sequence[RunFigures], note: str) -> Table:
-    columns = (
-        Column("run", "Run"),
-        Column("model", "Model"),
-        Column("data", "Data"),
-        Column("n", "Test questions", Kind.NUMBER),
-        Column("accuracy_before", "Accuracy before tuning", Kind.PERCENT, INTERVAL),
-        Column("accuracy", "Accuracy", Kind.PERCENT, OVER_SEEDS),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for run in runs:
-        settings = run.settings or {}
-        data = settings.get("data.path") or settings.get("data.name")
-        over_seeds = method_estimate(run.metrics, run.seeds, REFERENCE, "accuracy")
-        rows.append(
-            (
-                run.name,
-                _text(settings["model"]) if "model" in settings else None,
-                None if data is None else str(data),
-                estimate(run.metrics, "n"),
-                estimate(run.metrics, "accuracy_before"),
-                over_seeds if over_seeds.sd is not None else estimate(run.metrics, "accuracy"),
-            )
-        )
-    notes = (note, *spread_notes(rows, *(run.seeds for run in runs)))
-    return Table("runs", "The runs and their accuracy, in percent.", columns, tuple(rows), notes)
+def _question_fingerprint(run: RunResults) -> str | None:
+    """One value for the test questions, whatever their order; None where the predictions are missing."""
+    asked = sorted(repr((own.question.id, own.question.question, own.question.context)) for own in run.predictions)
+    return hashlib.sha256("\n".join(asked).encode()).hexdigest() if asked else None
 
 
-def _methods_table(name: str, answers: str, runs: Sequence[RunFigures], note: str) -> Table:
-    """Methods on one kind of answers: figures of different answers rank no methods."""
-    known = [section(run.metrics, "methods") for run in runs]
-    methods = dict.fromkeys(method for own in known for method in own if answers_of(own, method) == answers)
-    columns = (
-        Column("method", "Method"),
-        *(
-            Column(f"{run.name}_{metric}", f"{run.name}: {label}", Kind.PERCENT, parts, marks_best=True)
-            for run in runs
-            for parts in [OVER_SEEDS if run.seeds else INTERVAL]
-            for metric, label in METRICS.items()
+def _runs_table(runs: Sequence[RunResults], note: str) -> Table:
+    accuracies = [
+        mean(run.seeds.methods[REFERENCE]["accuracy"])
+        if run.seeds and REFERENCE in run.seeds.methods
+        else estimate(run.metrics.accuracy)
+        for run in runs
+    ]
+    columns: list[Filled] = [
+        (Column("run", "Run"), [run.name for run in runs]),
+        (Column("model", "Model"), [run.config and run.config.model for run in runs]),
+        (Column("data", "Data"), [run.config and run.config.data.source for run in runs]),
+        (Column("n", "Test questions", Kind.NUMBER), [estimate(run.metrics.n) for run in runs]),
+        (
+            Column("accuracy_before", "Accuracy before tuning", Kind.PERCENT, parts(None)),
+            [estimate(run.metrics.accuracy_before) for run in runs],
         ),
+        (Column("accuracy", "Accuracy", Kind.PERCENT, ("sd", "low", "high")), accuracies),
+    ]
+    notes = [note, *spread_notes(accuracies, *_summaries(runs))]
+    return Table.of("runs", "The runs and their accuracy, in percent.", columns, notes)
+
+
+def _methods_table(name: str, answers: Answers, runs: Sequence[RunResults], note: str) -> Table:
+    """Methods on one kind of answers: figures of different answers rank no methods."""
+    methods = dict.fromkeys(
+        method for run in runs for method, origin in run.metrics.origins.items() if origin.answers is answers
     )
-    rows = tuple(
-        (method_label(method), *(_figure(run, method, metric) for run in runs for metric in METRICS))
-        for method in methods
-    )
-    notes = [note, *spread_notes(rows, *(run.seeds for run in runs))] if rows else ["No method scored these answers."]
+    columns: list[Filled] = [(Column("method", "Method"), [method_label(method) for method in methods])]
+    for run in runs:
+        for metric, label in METRIC_LABELS.items():
+            title = f"{run.name}: {label}"
+            column = Column(f"{run.name}_{metric}", title, Kind.PERCENT, parts(run.seeds), True, run.name, label)
+            columns.append((column, [_figure(run, method, metric) for method in methods]))
+    cells = [cell for _, cells in columns for cell in cells]
+    notes = [note, *spread_notes(cells, *_summaries(runs))] if methods else ["No method scored these answers."]
     caption = f"Selective prediction on the answers of the {answers} models, in percent."
-    return Table(name, caption, columns, rows, tuple(notes))
+    return Table.of(name, caption, columns, notes)
 
 
-def _figure(run: RunFigures, method: str, metric: str) -> Estimate | None:
+def _figure(run: RunResults, method: str, metric: str) -> Cell:
     """None where the run does not know the method."""
-    known = method in section(run.metrics, "methods")
+    known = method in run.metrics.methods
     return method_estimate(run.metrics, run.seeds, method, metric) if known else None
 
 
-def _settings_table(runs: Sequence[RunFigures]) -> Table:
-    known = [run.settings for run in runs if run.settings is not None]
-    keys = dict.fromkeys(key for settings in known for key in settings)
-    differing = [key for key in keys if len({_text(settings.get(key)) for settings in known}) > 1]
-    columns = (Column("key", "Setting"), *(Column(run.name, run.name) for run in runs))
-    rows = tuple(
-        (key, *(_text(run.settings[key]) if run.settings and key in run.settings else None for run in runs))
-        for key in differing
-    )
-    notes = [f"The settings of {run.name} are unknown: config.yaml is missing." for run in runs if run.settings is None]
-    if not rows and len(known) > 1:
+def _settings_table(runs: Sequence[RunResults]) -> Table:
+    known = {run.name: flat(run.config.model_dump(mode="json")) for run in runs if run.config}
+    texts = {name: {key: _text(value) for key, value in settings.items()} for name, settings in known.items()}
+    keys = dict.fromkeys(key for settings in texts.values() for key in settings)
+    differing = [key for key in keys if len({settings.get(key) for settings in texts.values()}) > 1]
+    columns: list[Filled] = [(Column("key", "Setting"), differing)]
+    for run in runs:
+        settings = texts.get(run.name, {})
+        columns.append((Column(run.name, run.name), [settings.get(key) for key in differing]))
+    notes = [f"The settings of {run.name} are unknown: config.yaml is missing." for run in runs if run.config is None]
+    if not differing and len(known) > 1:
         notes.append("The settings are the same.")
-    return Table("settings", "Settings in which the runs differ.", columns, rows, tuple(notes))
+    return Table.of("settings", "Settings in which the runs differ.", columns, notes)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+def _summaries(runs: Iterable[RunResults]) -> list[SeedSummary | None]:
+    return [run.seeds for run in runs]
 
 
 def _text(value: object) -> str:

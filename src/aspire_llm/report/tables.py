@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 from typing import TypeAlias
 
 NOT_AVAILABLE = "–"
@@ -33,7 +34,16 @@ class Estimate:
     sd: float | None = None
 
 
-Cell: TypeAlias = str | Estimate | None
+@dataclass(frozen=True, slots=True)
+class ShownCell:
+    """A cell as people read it: the figure, its small print (may be empty), whether it is the best."""
+
+    text: str
+    spread: str = ""
+    is_best: bool = False
+
+
+Cell: TypeAlias = str | Estimate | ShownCell | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +53,11 @@ class Column:
     Attributes:
         name: What a program calls it.
         title: What people call it.
-        kind: What its cells hold: strings for text, estimates for all else; None is an empty cell of either.
+        kind: What its cells hold: words for text, estimates for all else; None is an empty cell of either.
         parts: Which of `Estimate`'s other figures it gives: ``low``, ``high``, ``sd``.
-        marks_best: Whether the highest value is marked. Values that read the same are all marked.
+        marks_best: Whether the highest value is marked. Values that read the same are all marked, unless all do.
+        heading: Of it and its neighbours on a page; empty for none.
+        short: Its own title below that heading.
     """
 
     name: str
@@ -53,6 +65,12 @@ class Column:
     kind: Kind = Kind.TEXT
     parts: tuple[str, ...] = ()
     marks_best: bool = False
+    heading: str = ""
+    short: str = ""
+
+
+# A column with its cells, one per row.
+Filled: TypeAlias = tuple[Column, Sequence[Cell]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +79,11 @@ class Table:
 
     Attributes:
         name: Stem of its files.
-        caption: What it shows, one sentence.
-        columns, rows: Every row has a cell a column.
+        caption: What it shows, one sentence; empty where that is said elsewhere.
+        columns, rows: Every row has a cell per column.
         notes: What a reader must know to read it rightly, in sentences.
+        sections: The heading over each row on a page, the same for neighbours; empty for no headings.
+        highlighted: The name of the row that stands out on a page; empty for none.
     """
 
     name: str
@@ -71,18 +91,34 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    highlighted: str = ""
 
     def __post_init__(self) -> None:
-        assert all(len(row) == len(self.columns) for row in self.rows), "a row needs a cell a column"
+        assert all(len(row) == len(self.columns) for row in self.rows), "a row needs a cell per column"
+        assert len(self.sections) in (0, len(self.rows)), "a row needs a heading, or none has one"
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        caption: str,
+        columns: Sequence[Filled],
+        notes: Sequence[str] = (),
+        *,
+        sections: Sequence[str] = (),
+        highlighted: str = "",
+    ) -> "Table":
+        """A table made column by column."""
+        rows = tuple(zip(*(cells for _, cells in columns), strict=True))
+        return cls(
+            name, caption, tuple(column for column, _ in columns), rows, tuple(notes), tuple(sections), highlighted
+        )
 
-@dataclass(frozen=True, slots=True)
-class ShownCell:
-    """A cell as people read it: the figure, its interval or deviation (may be empty), whether it is the best."""
-
-    text: str
-    spread: str = ""
-    is_best: bool = False
+    @property
+    def headings(self) -> list[tuple[str, list[Column]]]:
+        """Neighbouring columns with the heading that they share."""
+        return [(heading, list(columns)) for heading, columns in groupby(self.columns, lambda column: column.heading)]
 
 
 def shown_rows(table: Table) -> list[list[ShownCell]]:
@@ -91,13 +127,32 @@ def shown_rows(table: Table) -> list[list[ShownCell]]:
     return [[cells[place] for cells in columns] for place in range(len(table.rows))]
 
 
+def shown_sections(table: Table) -> list[tuple[str, list[list[ShownCell]]]]:
+    """The same, in parts with the heading over each; one part without a heading where the table has none."""
+    rows = zip(table.sections or [""] * len(table.rows), shown_rows(table), strict=True)
+    return [(heading, [row for _, row in part]) for heading, part in groupby(rows, lambda row: row[0])]
+
+
+def percent(share: float) -> str:
+    """A share in percent with one decimal, without the sign, e.g. ``81.2``."""
+    return _shown_value(share, Kind.PERCENT)
+
+
+def points(difference: float) -> str:
+    """A difference of shares in signed percentage points, e.g. ``+1.8`` or ``−0.4``."""
+    return _shown_value(difference, Kind.POINTS)
+
+
 def _shown_column(column: Column, cells: Sequence[Cell]) -> list[ShownCell]:
     values = [cell.value for cell in cells if isinstance(cell, Estimate) and cell.value is not None]
-    best = _shown_value(max(values), column.kind) if column.marks_best and len(values) > 1 else None
+    readings = {_shown_value(value, column.kind) for value in values}
+    best = _shown_value(max(values), column.kind) if column.marks_best and len(readings) > 1 else None
     return [_shown_cell(cell, column.kind, best) for cell in cells]
 
 
 def _shown_cell(cell: Cell, kind: Kind, best: str | None) -> ShownCell:
+    if isinstance(cell, ShownCell):
+        return cell
     if isinstance(cell, str):
         return ShownCell(cell)
     if cell is None or cell.value is None:

@@ -1,11 +1,18 @@
-"""A table as CSV (every digit), Markdown, LaTeX and plain text (rounded, the best figures marked)."""
+"""A table as CSV (every digit), Markdown, LaTeX and plain text (rounded, the best figures marked).
+
+On a page a table is the macro of its name in `templates/macros.html`.
+"""
 
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from aspire_llm.comparison.table import Column, Estimate, Kind, ShownCell, Table, shown_rows
+from aspire_llm.errors import ConfigError
+from aspire_llm.report.tables import Cell, Column, Estimate, Kind, ShownCell, Table, shown_rows
+from aspire_llm.rundir.files import write_text
 
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_<>|\[\]~#])")
 _LATEX = {
@@ -34,7 +41,7 @@ _LATEX = {
 
 
 def as_csv(table: Table) -> str:
-    """Comma-separated values with every digit: one column a number, an empty cell where there is none.
+    """Comma-separated values with every digit: a column per number, an empty cell where there is none.
 
     A figure called ``auroc`` is followed by ``auroc_low`` and ``auroc_high`` or ``auroc_sd``, as the column gives them.
     """
@@ -81,23 +88,55 @@ def as_latex(table: Table) -> str:
 
 
 def as_text(table: Table) -> str:
-    """The table for a terminal: columns that line up under the caption, notes below."""
+    """The table for a terminal: columns that line up under the caption, notes below.
+
+    Columns line up where East Asian wide characters take two cells.
+    """
     titles = [column.title for column in table.columns]
     rows = [titles, *([f"{cell.text} {cell.spread}".rstrip() for cell in row] for row in shown_rows(table))]
     is_text = [column.kind is Kind.TEXT for column in table.columns]
     lines = _aligned([[_one_line(cell) for cell in row] for row in rows], is_text)
-    lines.insert(1, "─" * max(map(len, lines)))
-    return "\n".join([table.caption, "", *lines, *(["", *table.notes] if table.notes else [])])
+    lines.insert(1, "─" * max(map(display_width, lines)))
+    caption = [table.caption, ""] if table.caption else []
+    return "\n".join([*caption, *lines, *(["", *table.notes] if table.notes else [])])
+
+
+def display_width(text: str) -> int:
+    """Terminal cells that a text takes: two for an East Asian wide character, none for a combining one."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def write_files(tables: Iterable[Table], folder: Path) -> list[Path]:
+    """Write each table as ``NAME.{csv,md,tex}`` into a folder, which is made where it is not there.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot make this folder ({error.strerror}); choose another one") from error
+    paths = []
+    for table in tables:
+        for suffix, writer in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
+            paths.append(folder / f"{table.name}.{suffix}")
+            write_text(paths[-1], writer(table))
+    return paths
 
 
 def _csv_names(column: Column) -> list[str]:
     return [column.name, *(f"{column.name}_{part}" for part in column.parts)]
 
 
-def _csv_values(column: Column, cell: str | Estimate | None) -> list[str | float | None]:
+def _csv_values(column: Column, cell: Cell) -> list[str | float | None]:
     if isinstance(cell, Estimate):
         return [cell.value, *(getattr(cell, part) for part in column.parts)]
-    return [cell, *(None for _ in column.parts)]
+    return [cell.text if isinstance(cell, ShownCell) else cell, *(None for _ in column.parts)]
 
 
 def _markdown(text: str) -> str:
@@ -131,11 +170,10 @@ def _one_line(text: str) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]], flush_left: Sequence[bool]) -> list[str]:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(flush_left))]
-    return [
-        "  ".join(
-            cell.ljust(width) if left else cell.rjust(width)
-            for cell, width, left in zip(row, widths, flush_left, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        gaps = [" " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = zip(row, gaps, flush_left, strict=True)
+        lines.append("  ".join(cell + gap if left else gap + cell for cell, gap, left in cells).rstrip())
+    return lines

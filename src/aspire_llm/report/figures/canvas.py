@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from aspire_llm.report.methods import MethodStyle
 from aspire_llm.report.palette import LIGHT, Colours
+from aspire_llm.report.styles import MethodStyle
 
 # For files that stand alone.
 PRINT_COLOURS = LIGHT

@@ -1,6 +1,6 @@
-"""Accuracy, risk and ROC by threshold, a line a method on the same answers: as inline SVG, the main one also as PNG."""
+"""Accuracy, risk and ROC by threshold, a line per method on the same answers: as SVG, the main one also as PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from aspire_llm.errors import RunDirectoryError
-from aspire_llm.records import MethodScores
-from aspire_llm.report.bands import Band, accuracy_band, group_weights
-from aspire_llm.report.canvas import (
+from aspire_llm.methods.catalogue import REFERENCE
+from aspire_llm.records import Answers, MethodScores
+from aspire_llm.report.figures.bands import Band, accuracy_band, group_weights
+from aspire_llm.report.figures.canvas import (
     FRAME,
     PAGE_COLOURS,
     PRINT_COLOURS,
@@ -24,15 +24,16 @@ from aspire_llm.report.canvas import (
     to_png,
     to_svg,
 )
-from aspire_llm.report.methods import BASELINE, REFERENCE, Answers, MethodStyle, best_rival, method_style
+from aspire_llm.report.figures.view import FigureView
 from aspire_llm.report.palette import Colours
-from aspire_llm.report.run_results import read_run_results
+from aspire_llm.report.styles import MethodStyle, method_style
+from aspire_llm.selection import Undefined
 from aspire_llm.selection.metrics import accuracy_coverage_curve, roc_curve
-from aspire_llm.selection.outcomes import Undefined
 
 _MAX_POINTS = 300
 _BAND_COVERAGES = np.linspace(0.01, 1.0, 67)
 _COVERAGE_LABEL = "Coverage (questions answered)"
+_SUFFIX = {Answers.TUNED: "", Answers.UNTUNED: ", before tuning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,43 @@ class CoverageCurves:
         # The first few answers make any curve jump; they shall not set the scale.
         lowest = min(curve.accuracy[len(curve.accuracy) // 20 :].min() for curve in self.methods)
         return float(max(0.0, np.floor(10 * (lowest - 0.02)) / 10))
+
+
+def curve_figures(scores: Mapping[Answers, Sequence[MethodScores]]) -> list[FigureView]:
+    """Accuracy and risk by coverage, and ROC curves, of the tuned answers and then of the untuned ones.
+
+    Answers that are all right or all wrong have no ROC curve, and untuned ones of that kind, which are common, none.
+    """
+    mixed = {answers: methods for answers, methods in scores.items() if methods and len(set(methods[0].correct)) == 2}
+    figures = _coverage_figures(Answers.TUNED, scores[Answers.TUNED]) if scores[Answers.TUNED] else []
+    figures += [
+        FigureView(
+            f"ROC curves{_SUFFIX[answers]}",
+            "A lower threshold accepts more right answers, and more wrong ones. The dotted diagonal is a score that "
+            "knows nothing.",
+            roc_svg(methods, answers),
+        )
+        for answers, methods in mixed.items()
+    ]
+    return figures + (_coverage_figures(Answers.UNTUNED, mixed[Answers.UNTUNED]) if Answers.UNTUNED in mixed else [])
+
+
+def _coverage_figures(answers: Answers, methods: Sequence[MethodScores]) -> list[FigureView]:
+    drawn = coverage_curves(methods)
+    return [
+        FigureView(
+            f"Accuracy by coverage{_SUFFIX[answers]}",
+            "Answer only the surest questions: how accurate are the answers? The dotted line is the best possible "
+            "order, with every right answer before every wrong one; bands are 95% intervals.",
+            accuracy_coverage_svg(drawn, answers),
+            has_slider=answers is Answers.TUNED and any(method.name == REFERENCE for method in methods),
+        ),
+        FigureView(
+            f"Risk by coverage{_SUFFIX[answers]}",
+            "The same from the other side: the share of wrong answers among those given. Lower is better.",
+            risk_coverage_svg(drawn, answers),
+        ),
+    ]
 
 
 def coverage_curves(methods: Sequence[MethodScores]) -> CoverageCurves:
@@ -90,7 +128,7 @@ def accuracy_coverage_svg(curves: CoverageCurves, answers: Answers) -> str:
         "high": high,
         "span": axes.get_xlim()[1],
     }
-    description = f"Accuracy of the {answers} model’s answers, by share of questions answered, a line a method"
+    description = f"Accuracy of the {answers} model’s answers, by share of questions answered, a line per method"
     return to_svg(figure, f"accuracy-coverage-{answers}", description, frame)
 
 
@@ -101,7 +139,7 @@ def risk_coverage_svg(curves: CoverageCurves, answers: Answers) -> str:
     top = 1.0 - curves.floor
     axes.set(xlim=(0, 1.01), ylim=(-0.02 * top, top), xlabel=_COVERAGE_LABEL, ylabel="Risk (wrong answers given)")
     percent_axes(axes.xaxis, axes.yaxis)
-    description = f"Risk of the {answers} model’s answers, by share of questions answered, a line a method"
+    description = f"Risk of the {answers} model’s answers, by share of questions answered, a line per method"
     return to_svg(figure, f"risk-coverage-{answers}", description)
 
 
@@ -120,22 +158,12 @@ def roc_svg(methods: Sequence[MethodScores], answers: Answers) -> str:
     return to_svg(figure, f"roc-{answers}", description)
 
 
-def write_accuracy_coverage_png(run_dir: Path, path: Path) -> Path:
-    """Draw ASPIRE's, its best rival's and perplexity's accuracy–coverage curves into a PNG file.
-
-    Raises:
-        RunDirectoryError: The run directory holds no judged answers.
-    """
-    results = read_run_results(run_dir)
-    chosen = {REFERENCE, BASELINE, best_rival(results.methods)}
-    methods = [method for method in results.method_scores(Answers.TUNED) if method.name in chosen]
-    if not methods:
-        raise RunDirectoryError(f"{run_dir} holds no judged answers to draw; run `aspire-llm evaluate {run_dir}` first")
+def accuracy_coverage_png(methods: Sequence[MethodScores], path: Path) -> None:
+    """Write the first of these figures, with a legend, as a PNG file."""
     figure, axes = new_figure(PRINT_COLOURS)
     _draw_accuracy_coverage(axes, coverage_curves(methods), PRINT_COLOURS)
     axes.legend(loc="lower left", frameon=False, fontsize=9, labelcolor=PRINT_COLOURS["ink"], reverse=True)
     to_png(figure, path)
-    return path
 
 
 def _draw_accuracy_coverage(axes: Axes, curves: CoverageCurves, colours: Colours) -> None:

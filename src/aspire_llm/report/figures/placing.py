@@ -57,7 +57,7 @@ def label_points(axes: Axes, labels: Sequence[Label], size: float) -> None:
 
     Args:
         axes: Where the points are drawn already.
-        labels: One a point.
+        labels: One per point.
         size: Of the letters, in points.
     """
     scale = 72 / axes.figure.dpi

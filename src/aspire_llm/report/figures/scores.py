@@ -5,21 +5,58 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aspire_llm.report.bands import group_weights, share_band
-from aspire_llm.report.canvas import PAGE_COLOURS, new_figure, percent_axes, to_svg
-from aspire_llm.report.placing import Label, label_points
-from aspire_llm.report.run_files import AnswerRow
+from aspire_llm.records import Prediction
+from aspire_llm.report.figures.bands import group_weights, share_band
+from aspire_llm.report.figures.canvas import PAGE_COLOURS, new_figure, percent_axes, to_svg
+from aspire_llm.report.figures.placing import Label, label_points
+from aspire_llm.report.figures.view import FigureView
+from aspire_llm.report.run_results import RunResults, group_of
+from aspire_llm.report.tables import percent
 
 NUM_BINS = 10
 _COUNT_SIZE = 8.0
 
 
-def score_histogram_svg(rows: Sequence[AnswerRow]) -> str:
-    """Histograms of the selection score of right and of wrong answers; the lowest 1% of scores join the first bin."""
+def score_figures(results: RunResults) -> list[FigureView]:
+    """The histogram of ASPIRE's score and the reliability of the confidence made from it."""
+    judged = [prediction for prediction in results.predictions if prediction.correct is not None]
+    figures = []
+    if judged:
+        figures.append(
+            FigureView(
+                "Selection scores of right and wrong answers",
+                "The less the two overlap, the better a threshold tells them apart. The lowest 1% of scores stand in "
+                "the first bar; a dashed line marks the run’s own threshold, if it has one.",
+                score_histogram_svg(judged),
+                shows_answers=True,
+            )
+        )
+    sure = [prediction for prediction in judged if prediction.confidence is not None]
+    if sure:
+        calibration = results.metrics.confidence
+        error = f" The expected calibration error is {percent(calibration.ece)}%." if calibration else ""
+        figures.append(
+            FigureView(
+                "Is the confidence right?",
+                "Among answers given with 70% confidence, 70% should be right: the dotted diagonal. Each dot is "
+                "about a tenth of the answers, with their number beside it, with the 95% interval of a bootstrap over "
+                f"groups.{error}",
+                reliability_svg(sure),
+                labelled=True,
+            )
+        )
+    return figures
+
+
+def score_histogram_svg(judged: Sequence[Prediction]) -> str:
+    """Histograms of the selection score of right and of wrong answers; the lowest 1% of scores join the first bin.
+
+    Args:
+        judged: Answers with known correctness; at least one.
+    """
     figure, axes = new_figure(PAGE_COLOURS)
-    judged = [row for row in rows if row.selection_score is not None and row.correct is not None]
-    scores = np.array([row.selection_score for row in judged], dtype=np.float64)
-    right = np.array([row.correct for row in judged], dtype=np.bool_)
+    scores = np.array([prediction.scored.selection_score for prediction in judged])
+    right = np.array([prediction.correct for prediction in judged], dtype=np.bool_)
     low, high = np.quantile(scores[np.isfinite(scores)], [0.01, 1.0])
     edges = np.linspace(low, high if high > low else low + 1.0, 31)
     for role, chosen in (("right", right), ("wrong", ~right)):
@@ -33,20 +70,20 @@ def score_histogram_svg(rows: Sequence[AnswerRow]) -> str:
     return to_svg(figure, "histogram", "Histogram of the selection score of right and of wrong answers")
 
 
-def reliability_svg(rows: Sequence[AnswerRow]) -> str:
+def reliability_svg(predictions: Sequence[Prediction]) -> str:
     """Share of right answers against the mean confidence, in bins of about equally many answers.
 
     Args:
-        rows: Answers with known correctness and a confidence; at least one.
+        predictions: Answers with known correctness and a confidence; at least one.
     """
     figure, axes = new_figure(PAGE_COLOURS)
-    confidence = np.array([row.confidence for row in rows], dtype=np.float64)
-    right = np.array([row.correct for row in rows], dtype=np.bool_)
+    confidence = np.array([prediction.confidence for prediction in predictions], dtype=np.float64)
+    right = np.array([prediction.correct for prediction in predictions], dtype=np.bool_)
     members = equal_mass_bins(confidence)
     sizes = members.sum(axis=1)
     means, shares = members @ confidence / sizes, (members & right).sum(axis=1) / sizes
     axes.plot([0, 1], [0, 1], color=PAGE_COLOURS["muted"], linewidth=1, dashes=(1, 2))
-    weights = group_weights([row.group or row.id for row in rows])
+    weights = group_weights([group_of(prediction) for prediction in predictions])
     band = None if weights is None else share_band(right, members, weights)
     if band is not None:
         axes.vlines(means, band.low, band.high, color=PAGE_COLOURS["accent"], linewidth=2, alpha=0.55)
@@ -71,8 +108,8 @@ def equal_mass_bins(confidence: NDArray[np.float64], num_bins: int = NUM_BINS) -
     return np.array([place == bin for bin in np.unique(place)])
 
 
-def _threshold(rows: Sequence[AnswerRow]) -> float | None:
+def _threshold(predictions: Sequence[Prediction]) -> float | None:
     """The lowest score that was answered, where scores alone explain who abstained."""
-    answered = [row.selection_score for row in rows if not row.abstained and row.selection_score is not None]
-    withheld = [row.selection_score for row in rows if row.abstained and row.selection_score is not None]
+    answered = [prediction.scored.selection_score for prediction in predictions if not prediction.abstained]
+    withheld = [prediction.scored.selection_score for prediction in predictions if prediction.abstained]
     return min(answered) if answered and withheld and max(withheld) <= min(answered) else None

@@ -1,10 +1,11 @@
-"""How the figures move with a setting, from `sweep.json`."""
+"""How the figures move with a setting."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from aspire_llm.report.canvas import (
+from aspire_llm.methods.catalogue import in_order
+from aspire_llm.report.figures.canvas import (
     PAGE_COLOURS,
     SIZE,
     add_axes,
@@ -14,42 +15,49 @@ from aspire_llm.report.canvas import (
     percent_axes,
     to_svg,
 )
-from aspire_llm.report.labels import METRIC_LABELS
-from aspire_llm.report.methods import in_order, method_style
-from aspire_llm.report.robustness import Estimate, Sweep
+from aspire_llm.report.figures.view import FigureView
+from aspire_llm.report.styles import method_style
+from aspire_llm.results.studies import Sweep
 
 _LOG_RATIO = 30  # values that span more than this stand on a logarithmic axis
-_FRAMES = {"auroc": (0.14, 0.57, 0.82, 0.40), "auacc": (0.14, 0.12, 0.82, 0.40)}
+_METRICS = {"auroc": ("AUROC", (0.14, 0.57, 0.82, 0.40)), "auacc": ("AUACC", (0.14, 0.12, 0.82, 0.40))}
+_NAN = float("nan")  # matplotlib leaves a gap there
+
+
+def sweep_figures(sweeps: Sequence[Sweep]) -> list[FigureView]:
+    """A figure per setting; one that was set to a single value shows nothing and is left out."""
+    return [
+        FigureView(f"Sensitivity to {sweep.label}", sweep.parameter, sweep_svg(sweep, f"sweep-{number}"))
+        for number, sweep in enumerate(sweeps, start=1)
+        if len(sweep.points) > 1
+    ]
 
 
 def sweep_svg(sweep: Sweep, name: str) -> str:
-    """AUROC above AUACC against the values of a setting, a line a method with its 95% band."""
-    figure, first = new_figure(PAGE_COLOURS, (SIZE[0], 1.25 * SIZE[1]), _FRAMES["auroc"])
-    words = [value for value in sweep.values if isinstance(value, str)]
-    numbers = [value for value in sweep.values if not isinstance(value, str)]
-    x = np.arange(len(words)) if words else np.array(numbers)
-    for metric, by_method in sweep.estimates.items():
-        axes = first if metric == "auroc" else add_axes(figure, PAGE_COLOURS, _FRAMES[metric])
-        for method in reversed(in_order(by_method)):
-            style, estimates = method_style(method), by_method[method]
-            low, high = np.array([_bounds(estimate) for estimate in estimates]).T
-            draw_band(axes, style, x, low, high, PAGE_COLOURS)
-            values = [np.nan if estimate is None else estimate.value for estimate in estimates]
-            draw_line(axes, style, x, values, PAGE_COLOURS, marker="o", markersize=3.5)
-        if numbers and min(numbers) > 0 and max(numbers) / min(numbers) > _LOG_RATIO:
+    """AUROC above AUACC against the values of a setting, a line per method with its 95% band."""
+    figure, first = new_figure(PAGE_COLOURS, (SIZE[0], 1.25 * SIZE[1]), _METRICS["auroc"][1])
+    values = [point.value for point in sweep.points]
+    is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    x = values if is_number else list(range(len(values)))
+    words = [f"{value:g}" if is_number else str(value) for value in values]
+    methods = in_order({name for point in sweep.points for name in point.methods})
+    for metric, (label, frame) in _METRICS.items():
+        axes = first if metric == "auroc" else add_axes(figure, PAGE_COLOURS, frame)
+        for method in reversed(methods):
+            figures = [point.methods[method] if method in point.methods else None for point in sweep.points]
+            low, high = np.array([getattr(own, f"{metric}_ci", None) or (_NAN, _NAN) for own in figures]).T
+            draw_band(axes, method_style(method), x, low, high, PAGE_COLOURS)
+            line = np.array([getattr(own, metric, None) for own in figures], dtype=np.float64)
+            draw_line(axes, method_style(method), x, line, PAGE_COLOURS, marker="o", markersize=3.5)
+        if is_number and min(x) > 0 and max(x) / min(x) > _LOG_RATIO:
             axes.set_xscale("log")
-        labels = words or [f"{value:g}" for value in numbers]
-        axes.set_xticks(x, labels if axes.get_xscale() == "log" else _apart(x.tolist(), labels))
+        axes.set_xticks(x, words if axes.get_xscale() == "log" else _apart(x, words))
         axes.minorticks_off()
-        axes.set_ylabel(METRIC_LABELS[metric])
+        axes.set_ylabel(label)
         percent_axes(axes.yaxis)
     first.tick_params(axis="x", labelbottom=False)
     figure.axes[-1].set_xlabel(sweep.label)
-    return to_svg(figure, name, f"AUROC and AUACC by {sweep.label}, a line a method with its 95% interval")
-
-
-def _bounds(estimate: Estimate | None) -> tuple[float, float]:
-    return (np.nan, np.nan) if estimate is None or estimate.ci is None else estimate.ci
+    return to_svg(figure, name, f"AUROC and AUACC by {sweep.label}, a line per method with its 95% interval")
 
 
 def _apart(places: Sequence[float], labels: Sequence[str]) -> list[str]:
