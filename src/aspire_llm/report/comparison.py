@@ -2,21 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from aspire_llm.errors import ConfigError
-from aspire_llm.methods.catalogue import REFERENCE, method_label
+from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.records import Answers
-from aspire_llm.report.estimates import METRIC_LABELS, estimate, mean, method_estimate, parts, spread_notes
+from aspire_llm.report.estimates import METRIC_LABELS, labels, mean, method_estimate, parts, spread_notes
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, read_run_results
-from aspire_llm.report.tables import Cell, Column, Filled, Kind, Table
+from aspire_llm.report.tables import Column, Estimate, Kind, Table
 from aspire_llm.report.wording import flat
 from aspire_llm.report.writers import as_text, write_files
 from aspire_llm.rundir.files import write_text
-from aspire_llm.selection import SeedSummary
 
 
 def write_comparison(runs: Sequence[Path], output_dir: Path | None = None) -> str:
@@ -98,22 +97,25 @@ def _runs_table(runs: Sequence[RunResults], note: str) -> Table:
     accuracies = [
         mean(run.seeds.methods[REFERENCE]["accuracy"])
         if run.seeds and REFERENCE in run.seeds.methods
-        else estimate(run.metrics.accuracy)
+        else Estimate(run.metrics.accuracy)
         for run in runs
     ]
-    columns: list[Filled] = [
-        (Column("run", "Run"), [run.name for run in runs]),
-        (Column("model", "Model"), [run.config and run.config.model for run in runs]),
-        (Column("data", "Data"), [run.config and run.config.data.source for run in runs]),
-        (Column("n", "Test questions", Kind.NUMBER), [estimate(run.metrics.n) for run in runs]),
-        (
-            Column("accuracy_before", "Accuracy before tuning", Kind.PERCENT, parts(None)),
-            [estimate(run.metrics.accuracy_before) for run in runs],
+    columns = [
+        Column("run", "Run", [run.name for run in runs]),
+        Column("model", "Model", [run.config.model if run.config else None for run in runs]),
+        Column("data", "Data", [run.config.data.source if run.config else None for run in runs]),
+        Column("n", "Test questions", [Estimate(run.metrics.n) for run in runs], Kind.NUMBER),
+        Column(
+            "accuracy_before",
+            "Accuracy before tuning",
+            [Estimate(run.metrics.accuracy_before) for run in runs],
+            Kind.PERCENT,
+            parts(None),
         ),
-        (Column("accuracy", "Accuracy", Kind.PERCENT, ("sd", "low", "high")), accuracies),
+        Column("accuracy", "Accuracy", accuracies, Kind.PERCENT, ("sd", "low", "high")),
     ]
-    notes = [note, *spread_notes(accuracies, *_summaries(runs))]
-    return Table.of("runs", "The runs and their accuracy, in percent.", columns, notes)
+    notes = [note, *spread_notes(columns, *(run.seeds for run in runs))]
+    return Table("runs", "The runs and their accuracy, in percent.", columns, notes)
 
 
 def _methods_table(name: str, answers: Answers, runs: Sequence[RunResults], note: str) -> Table:
@@ -121,22 +123,19 @@ def _methods_table(name: str, answers: Answers, runs: Sequence[RunResults], note
     methods = dict.fromkeys(
         method for run in runs for method, origin in run.metrics.origins.items() if origin.answers is answers
     )
-    columns: list[Filled] = [(Column("method", "Method"), [method_label(method) for method in methods])]
+    columns = [Column("method", "Method", labels(methods))]
     for run in runs:
         for metric, label in METRIC_LABELS.items():
-            title = f"{run.name}: {label}"
-            column = Column(f"{run.name}_{metric}", title, Kind.PERCENT, parts(run.seeds), True, run.name, label)
-            columns.append((column, [_figure(run, method, metric) for method in methods]))
-    cells = [cell for _, cells in columns for cell in cells]
-    notes = [note, *spread_notes(cells, *_summaries(runs))] if methods else ["No method scored these answers."]
+            # Empty where the run does not know the method.
+            cells = [
+                method_estimate(run.metrics, run.seeds, method, metric) if method in run.metrics.methods else None
+                for method in methods
+            ]
+            names = f"{run.name}_{metric}", f"{run.name}: {label}"
+            columns.append(Column(*names, cells, Kind.PERCENT, parts(run.seeds), True, run.name, label))
+    notes = [note, *spread_notes(columns, *(run.seeds for run in runs))]
     caption = f"Selective prediction on the answers of the {answers} models, in percent."
-    return Table.of(name, caption, columns, notes)
-
-
-def _figure(run: RunResults, method: str, metric: str) -> Cell:
-    """None where the run does not know the method."""
-    known = method in run.metrics.methods
-    return method_estimate(run.metrics, run.seeds, method, metric) if known else None
+    return Table(name, caption, columns, notes if methods else ["No method scored these answers."])
 
 
 def _settings_table(runs: Sequence[RunResults]) -> Table:
@@ -144,18 +143,14 @@ def _settings_table(runs: Sequence[RunResults]) -> Table:
     texts = {name: {key: _text(value) for key, value in settings.items()} for name, settings in known.items()}
     keys = dict.fromkeys(key for settings in texts.values() for key in settings)
     differing = [key for key in keys if len({settings.get(key) for settings in texts.values()}) > 1]
-    columns: list[Filled] = [(Column("key", "Setting"), differing)]
+    columns = [Column("key", "Setting", differing)]
     for run in runs:
         settings = texts.get(run.name, {})
-        columns.append((Column(run.name, run.name), [settings.get(key) for key in differing]))
+        columns.append(Column(run.name, run.name, [settings.get(key) for key in differing]))
     notes = [f"The settings of {run.name} are unknown: config.yaml is missing." for run in runs if run.config is None]
     if not differing and len(known) > 1:
         notes.append("The settings are the same.")
-    return Table.of("settings", "Settings in which the runs differ.", columns, notes)
-
-
-def _summaries(runs: Iterable[RunResults]) -> list[SeedSummary | None]:
-    return [run.seeds for run in runs]
+    return Table("settings", "Settings in which the runs differ.", columns, notes)
 
 
 def _text(value: object) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from aspire_llm.report.tables import Cell, Estimate
+from aspire_llm.methods.catalogue import method_label
+from aspire_llm.report.tables import Column, Estimate
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.selection import SeedSummary, Spread, Undefined, defined
 
@@ -20,12 +21,14 @@ def parts(seeds: SeedSummary | None) -> tuple[str, ...]:
 
 def estimate(value: float | Undefined | None, bounds: Interval | Undefined | None = None) -> Estimate:
     """A figure of one run with its interval."""
-    return Estimate(defined(value), *(defined(bounds) or (None, None)))
+    low, high = defined(bounds) or (None, None)
+    return Estimate(defined(value), low, high)
 
 
 def mean(spread: Spread) -> Estimate:
     """A mean over seeds."""
-    return Estimate(spread.mean, *(spread.ci or (None, None)), spread.sd)
+    low, high = spread.ci or (None, None)
+    return Estimate(spread.mean, low, high, spread.sd)
 
 
 def method_estimate(metrics: RunMetrics, seeds: SeedSummary | None, method: str, metric: str) -> Estimate:
@@ -44,9 +47,14 @@ def difference_estimate(metrics: RunMetrics, seeds: SeedSummary | None, pair: st
     return estimate(difference.estimate, difference.ci)
 
 
-def spread_notes(cells: Iterable[Cell], *seeds: SeedSummary | None) -> list[str]:
-    """What the brackets and the ± in these cells mean; `seeds` are the summaries that they draw on."""
-    estimates = [cell for cell in cells if isinstance(cell, Estimate)]
+def labels(methods: Iterable[str]) -> list[str]:
+    """The cells that name the rows of a table of methods."""
+    return [method_label(method) for method in methods]
+
+
+def spread_notes(columns: Iterable[Column], *seeds: SeedSummary | None) -> list[str]:
+    """What the brackets and the ± in these columns mean; `seeds` are the summaries that they draw on."""
+    estimates = [cell for column in columns for cell in column.cells if isinstance(cell, Estimate)]
     notes = ["Brackets: 95% intervals."] if any(cell.low is not None for cell in estimates) else []
     if any(cell.sd is not None for cell in estimates):
         known = sorted({seed for summary in seeds if summary for seed in summary.seeds})

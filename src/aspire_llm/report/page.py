@@ -14,7 +14,7 @@ from aspire_llm.report.figures.bands import group_weights, share_band
 from aspire_llm.report.page_tables import details_table, methods_table, seed_tables
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, best_rival, group_of, read_run_results
-from aspire_llm.report.run_tables import accuracy_table, differences_table
+from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
 from aspire_llm.report.tables import NOT_AVAILABLE, percent
 from aspire_llm.report.wording import (
@@ -104,9 +104,8 @@ def report_page(results: RunResults) -> str:
         tiles=_tiles(results),
         verdict=_verdict(results),
         notes=[*metrics.notes, *results.notes],
-        accuracy=accuracy_table(metrics, intervals=_accuracy_intervals(results)),
         methods=methods_table(metrics, results.costs),
-        details=details_table(metrics),
+        details=details_table(results.methods),
         differences=differences_table(metrics, pairs=_by_strength(results)),
         rival_figures=rivals.rival_figures(results),
         curve_figures=curves.curve_figures(method_scores),
@@ -146,9 +145,13 @@ def _subtitle(results: RunResults) -> str:
 
 def _tiles(results: RunResults) -> list[Tile]:
     metrics = results.metrics
-    before = [] if metrics.accuracy_before is None else [f"{percent(metrics.accuracy_before)}% before tuning"]
-    remark = " · ".join([*before, f"{percent(metrics.malformed)}% malformed"])
-    tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", remark)]
+    before = metrics.accuracy_before
+    remarks = [
+        _accuracy_interval(results, Answers.TUNED),
+        "" if before is None else f"{percent(before)}% before tuning {_accuracy_interval(results, Answers.UNTUNED)}",
+        f"{percent(metrics.malformed)}% malformed",
+    ]
+    tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", " · ".join(filter(None, remarks)))]
     if REFERENCE in metrics.methods:
         aspire = metrics.methods[REFERENCE]
         tiles += [
@@ -199,17 +202,15 @@ def _by_strength(results: RunResults) -> list[str]:
     return sorted(results.metrics.differences, key=place)
 
 
-def _accuracy_intervals(results: RunResults) -> dict[Answers, Interval]:
-    """95% intervals of the accuracies by bootstrap over groups, where the answers are at hand."""
-    intervals = {}
-    for answers in Answers:
-        judged = results.judged(answers)
-        weights = group_weights([group_of(answer) for answer in judged]) if judged else None
-        if weights is not None:
-            correct = np.array([answer.correct for answer in judged], dtype=np.bool_)
-            band = share_band(correct, np.ones((1, len(judged)), dtype=np.bool_), weights)
-            intervals[answers] = float(band.low[0]), float(band.high[0])
-    return intervals
+def _accuracy_interval(results: RunResults, answers: Answers) -> str:
+    """The 95% interval of the accuracy by bootstrap over groups; empty where the answers are not at hand."""
+    judged = results.judged(answers)
+    weights = group_weights([group_of(answer) for answer in judged]) if judged else None
+    if weights is None:
+        return ""
+    correct = np.array([answer.correct for answer in judged], dtype=np.bool_)
+    band = share_band(correct, np.ones((1, len(judged)), dtype=np.bool_), weights)
+    return interval((band.low[0], band.high[0]))
 
 
 def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:

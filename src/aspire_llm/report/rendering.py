@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from aspire_llm.report import palette
-from aspire_llm.report.tables import percent, shown_sections
+from aspire_llm.report.tables import percent
 
 _FOLDER = Path(__file__).parent
 
@@ -25,7 +25,7 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"light": palette.LIGHT, "dark": palette.DARK, "source": _source}
-    environment.filters |= {"percent": percent, "shown_sections": shown_sections}
+    environment.filters["percent"] = percent
     return environment.get_template(template).render(**values)
 
 

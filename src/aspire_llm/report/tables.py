@@ -53,7 +53,8 @@ class Column:
     Attributes:
         name: What a program calls it.
         title: What people call it.
-        kind: What its cells hold: words for text, estimates for all else; None is an empty cell of either.
+        cells: One per row: words for text, estimates for all else; None is an empty cell of either.
+        kind: What they hold.
         parts: Which of `Estimate`'s other figures it gives: ``low``, ``high``, ``sd``.
         marks_best: Whether the highest value is marked. Values that read the same are all marked, unless all do.
         heading: Of it and its neighbours on a page; empty for none.
@@ -62,25 +63,29 @@ class Column:
 
     name: str
     title: str
+    cells: Sequence[Cell]
     kind: Kind = Kind.TEXT
     parts: tuple[str, ...] = ()
     marks_best: bool = False
     heading: str = ""
     short: str = ""
 
-
-# A column with its cells, one per row.
-Filled: TypeAlias = tuple[Column, Sequence[Cell]]
+    def shown(self) -> list[ShownCell]:
+        """Its cells as people read them."""
+        values = [cell.value for cell in self.cells if isinstance(cell, Estimate) and cell.value is not None]
+        readings = {_shown_value(value, self.kind) for value in values}
+        best = _shown_value(max(values), self.kind) if self.marks_best and len(readings) > 1 else None
+        return [_shown_cell(cell, self.kind, best) for cell in self.cells]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells under columns, the first of which names the row.
+    """Columns of cells, the first of which names the rows.
 
     Attributes:
         name: Stem of its files.
         caption: What it shows, one sentence; empty where that is said elsewhere.
-        columns, rows: Every row has a cell per column.
+        columns: All of the same length.
         notes: What a reader must know to read it rightly, in sentences.
         sections: The heading over each row on a page, the same for neighbours; empty for no headings.
         highlighted: The name of the row that stands out on a page; empty for none.
@@ -88,49 +93,31 @@ class Table:
 
     name: str
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
-    sections: tuple[str, ...] = ()
+    columns: Sequence[Column]
+    notes: Sequence[str] = ()
+    sections: Sequence[str] = ()
     highlighted: str = ""
 
-    def __post_init__(self) -> None:
-        assert all(len(row) == len(self.columns) for row in self.rows), "a row needs a cell per column"
-        assert len(self.sections) in (0, len(self.rows)), "a row needs a heading, or none has one"
+    @property
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """The cells, row by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        caption: str,
-        columns: Sequence[Filled],
-        notes: Sequence[str] = (),
-        *,
-        sections: Sequence[str] = (),
-        highlighted: str = "",
-    ) -> "Table":
-        """A table made column by column."""
-        rows = tuple(zip(*(cells for _, cells in columns), strict=True))
-        return cls(
-            name, caption, tuple(column for column, _ in columns), rows, tuple(notes), tuple(sections), highlighted
-        )
+    @property
+    def shown_rows(self) -> list[tuple[ShownCell, ...]]:
+        """The same as people read it."""
+        return list(zip(*(column.shown() for column in self.columns), strict=True))
+
+    @property
+    def shown_sections(self) -> list[tuple[str, list[tuple[ShownCell, ...]]]]:
+        """The same, in parts with the heading over each; one part without a heading where the table has none."""
+        rows = zip(self.sections or [""] * len(self.rows), self.shown_rows, strict=True)
+        return [(heading, [row for _, row in part]) for heading, part in groupby(rows, lambda row: row[0])]
 
     @property
     def headings(self) -> list[tuple[str, list[Column]]]:
         """Neighbouring columns with the heading that they share."""
         return [(heading, list(columns)) for heading, columns in groupby(self.columns, lambda column: column.heading)]
-
-
-def shown_rows(table: Table) -> list[list[ShownCell]]:
-    """Every cell as people read it."""
-    columns = [_shown_column(column, [row[place] for row in table.rows]) for place, column in enumerate(table.columns)]
-    return [[cells[place] for cells in columns] for place in range(len(table.rows))]
-
-
-def shown_sections(table: Table) -> list[tuple[str, list[list[ShownCell]]]]:
-    """The same, in parts with the heading over each; one part without a heading where the table has none."""
-    rows = zip(table.sections or [""] * len(table.rows), shown_rows(table), strict=True)
-    return [(heading, [row for _, row in part]) for heading, part in groupby(rows, lambda row: row[0])]
 
 
 def percent(share: float) -> str:
@@ -141,13 +128,6 @@ def percent(share: float) -> str:
 def points(difference: float) -> str:
     """A difference of shares in signed percentage points, e.g. ``+1.8`` or ``−0.4``."""
     return _shown_value(difference, Kind.POINTS)
-
-
-def _shown_column(column: Column, cells: Sequence[Cell]) -> list[ShownCell]:
-    values = [cell.value for cell in cells if isinstance(cell, Estimate) and cell.value is not None]
-    readings = {_shown_value(value, column.kind) for value in values}
-    best = _shown_value(max(values), column.kind) if column.marks_best and len(readings) > 1 else None
-    return [_shown_cell(cell, column.kind, best) for cell in cells]
 
 
 def _shown_cell(cell: Cell, kind: Kind, best: str | None) -> ShownCell:

@@ -139,4 +139,6 @@ def value_text(value: object) -> str:
         return NOT_AVAILABLE
     if isinstance(value, float):
         return f"{value:.6g}"
-    return ", ".join(map(value_text, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
+    return (
+        ", ".join(map(value_text, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
+    )

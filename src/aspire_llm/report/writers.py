@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aspire_llm.errors import ConfigError
-from aspire_llm.report.tables import Cell, Column, Estimate, Kind, ShownCell, Table, shown_rows
+from aspire_llm.report.tables import Cell, Column, Estimate, Kind, ShownCell, Table
 from aspire_llm.rundir.files import write_text
 
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_<>|\[\]~#])")
@@ -60,7 +60,7 @@ def as_markdown(table: Table) -> str:
     lines = [
         _markdown_row(_markdown(column.title) for column in table.columns),
         _markdown_row("---" if column.kind is Kind.TEXT else "---:" for column in table.columns),
-        *(_markdown_row(map(_markdown_cell, row)) for row in shown_rows(table)),
+        *(_markdown_row(map(_markdown_cell, row)) for row in table.shown_rows),
     ]
     blocks = [f"**{_markdown(table.caption)}**", "\n".join(lines), *(_markdown(note) for note in table.notes)]
     return "\n\n".join(blocks) + "\n"
@@ -78,7 +78,7 @@ def as_latex(table: Table) -> str:
         r"\toprule",
         _latex_row(_latex(column.title) for column in table.columns),
         r"\midrule",
-        *(_latex_row(map(_latex_cell, row)) for row in shown_rows(table)),
+        *(_latex_row(map(_latex_cell, row)) for row in table.shown_rows),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\smallskip{{\footnotesize {_latex(note)}}}" for note in table.notes),
@@ -93,7 +93,7 @@ def as_text(table: Table) -> str:
     Columns line up where East Asian wide characters take two cells.
     """
     titles = [column.title for column in table.columns]
-    rows = [titles, *([f"{cell.text} {cell.spread}".rstrip() for cell in row] for row in shown_rows(table))]
+    rows = [titles, *([f"{cell.text} {cell.spread}".rstrip() for cell in row] for row in table.shown_rows)]
     is_text = [column.kind is Kind.TEXT for column in table.columns]
     lines = _aligned([[_one_line(cell) for cell in row] for row in rows], is_text)
     lines.insert(1, "─" * max(map(display_width, lines)))

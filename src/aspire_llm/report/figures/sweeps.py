@@ -21,7 +21,6 @@ from aspire_llm.results.studies import Sweep
 
 _LOG_RATIO = 30  # values that span more than this stand on a logarithmic axis
 _METRICS = {"auroc": ("AUROC", (0.14, 0.57, 0.82, 0.40)), "auacc": ("AUACC", (0.14, 0.12, 0.82, 0.40))}
-_NAN = float("nan")  # matplotlib leaves a gap there
 
 
 def sweep_figures(sweeps: Sequence[Sweep]) -> list[FigureView]:
@@ -44,10 +43,11 @@ def sweep_svg(sweep: Sweep, name: str) -> str:
     for metric, (label, frame) in _METRICS.items():
         axes = first if metric == "auroc" else add_axes(figure, PAGE_COLOURS, frame)
         for method in reversed(methods):
-            figures = [point.methods[method] if method in point.methods else None for point in sweep.points]
-            low, high = np.array([getattr(own, f"{metric}_ci", None) or (_NAN, _NAN) for own in figures]).T
+            # None where the method did not score the answers, or they do not define the figure: a gap.
+            figures = [point.methods.get(method) for point in sweep.points]
+            low, high = np.array([getattr(own, f"{metric}_ci", None) or (None, None) for own in figures], float).T
             draw_band(axes, method_style(method), x, low, high, PAGE_COLOURS)
-            line = np.array([getattr(own, metric, None) for own in figures], dtype=np.float64)
+            line = np.array([getattr(own, metric, None) for own in figures], float)
             draw_line(axes, method_style(method), x, line, PAGE_COLOURS, marker="o", markersize=3.5)
         if is_number and min(x) > 0 and max(x) / min(x) > _LOG_RATIO:
             axes.set_xscale("log")
