@@ -9,11 +9,12 @@ import pytest
 from report.drawn import drawn_line, on_slider_scale
 
 from aspire_llm.errors import RunDirectoryError
-from aspire_llm.records import MethodScores
-from aspire_llm.report import curves, write_accuracy_coverage_png
-from aspire_llm.report.methods import Answers, best_rival, method_style
+from aspire_llm.records import Answers, MethodScores
+from aspire_llm.report import write_accuracy_coverage_png
+from aspire_llm.report.figures import curves
 from aspire_llm.report.palette import LIGHT
-from aspire_llm.report.run_results import read_run_results
+from aspire_llm.report.run_results import best_rival, read_run_results
+from aspire_llm.report.styles import method_style
 
 ASPIRE = MethodScores("aspire", (0.9, 0.8, 0.7, 0.6, 0.5), (True, True, False, True, False), ("a", "b", "c", "d", "e"))
 ACCURACY = [1.0, 1.0, 2 / 3, 3 / 4, 3 / 5]
@@ -66,7 +67,7 @@ def test_png_holds_aspire_its_best_rival_and_perplexity_and_is_deterministic(ric
     def area(colour: tuple[int, ...]) -> int:
         return int((np.abs(pixels - colour).max(axis=2) <= 1).sum())
 
-    rival = method_style(best_rival(read_run_results(rich_dir).methods) or "").role
+    rival = method_style(best_rival(read_run_results(rich_dir).metrics) or "").role
     for role in ("aspire-1", "likelihood-1", rival):
         assert area(tuple(bytes.fromhex(LIGHT[role][1:]))) > 100, role
     assert area((0x7A, 0x4C, 0xB8)) == 0  # self-evaluation

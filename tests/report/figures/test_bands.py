@@ -3,7 +3,7 @@
 import numpy as np
 
 from aspire_llm.records import MethodScores
-from aspire_llm.report.bands import accuracy_band, group_weights, share_band
+from aspire_llm.report.figures.bands import accuracy_band, group_weights, share_band
 from aspire_llm.selection.metrics import accuracy_coverage_curve
 
 

@@ -8,23 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspire_llm.comparison import Column, Estimate, Kind, Table, as_csv, as_latex, as_markdown, as_text
+from aspire_llm.report.tables import Column, Estimate, Kind, ShownCell, Table
+from aspire_llm.report.writers import as_csv, as_latex, as_markdown, as_text, display_width
 
 INTERVAL = ("low", "high")
 TABLE = Table(
     name="selection",
     caption="Figures in %.",
     columns=(
-        Column("method", "Method"),
-        Column("auroc", "AUROC", Kind.PERCENT, INTERVAL, marks_best=True),
-        Column("gain", "Gain", Kind.POINTS, ("sd",)),
-        Column("tokens", "Tokens", Kind.NUMBER),
-    ),
-    rows=(
-        ("A_1", Estimate(0.80254, 0.78, 0.8211), Estimate(-0.0126, sd=0.004), Estimate(12345)),
-        ("[B]", Estimate(0.8028, 0.79, 0.81), Estimate(0.0126), Estimate(1.5)),
-        ("C & D", Estimate(0.8, None, None), None, Estimate(None)),
-        ("E", Estimate(None), Estimate(-0.0001), None),
+        Column("method", "Method", ("A_1", "[B]", "C & D", "E")),
+        Column(
+            "auroc",
+            "AUROC",
+            (Estimate(0.80254, 0.78, 0.8211), Estimate(0.8028, 0.79, 0.81), Estimate(0.8), Estimate(None)),
+            Kind.PERCENT,
+            INTERVAL,
+            marks_best=True,
+        ),
+        Column(
+            "gain",
+            "Gain",
+            (Estimate(-0.0126, sd=0.004), Estimate(0.0126), None, Estimate(-0.0001)),
+            Kind.POINTS,
+            ("sd",),
+        ),
+        Column("tokens", "Tokens", (Estimate(12345), Estimate(1.5), Estimate(None), None), Kind.NUMBER),
     ),
     notes=("Not 100% sure.",),
 )
@@ -77,7 +85,7 @@ E                       –        +0.0       –
 Not 100% sure."""
 
 
-def test_csv_holds_every_digit_and_a_column_a_number() -> None:
+def test_csv_holds_every_digit_and_a_column_per_number() -> None:
     assert as_csv(TABLE) == CSV
 
 
@@ -98,19 +106,30 @@ def test_text() -> None:
     [(0, "0"), (0.01234, "0.0123"), (46.53, "46.5"), (-2.0, "−2"), (123.456, "123"), (1e6, "1,000,000")],
 )
 def test_numbers_keep_three_digits(value: float, shown: str) -> None:
-    columns = (Column("m", "M"), Column("x", "X", Kind.NUMBER))
-    assert as_markdown(Table("t", "T.", columns, (("a", Estimate(value)),))).endswith(f"| a | {shown} |\n")
+    table = Table("t", "T.", (Column("m", "M", ["a"]), Column("x", "X", [Estimate(value)], Kind.NUMBER)))
+    assert as_markdown(table).endswith(f"| a | {shown} |\n")
 
 
-def test_a_single_value_is_not_called_the_best() -> None:
-    columns = (Column("m", "M"), Column("x", "X", Kind.PERCENT, marks_best=True))
-    table = Table("t", "T.", columns, (("a", Estimate(0.5)), ("b", Estimate(None)), ("c", None)))
-    assert "**50.0**" not in as_markdown(table)
-    assert "textbf" not in as_latex(table)
+@pytest.mark.parametrize("values", [[0.5, None, None], [0.5, 0.5004, None]])
+def test_a_value_without_a_lesser_one_is_not_called_the_best(values: list[float | None]) -> None:
+    cells = [*map(Estimate, values), None]
+    columns = (Column("m", "M", list("abcd")), Column("x", "X", cells, Kind.PERCENT, marks_best=True))
+    assert "**50.0**" not in as_markdown(Table("t", "T.", columns))
+    assert "textbf" not in as_latex(Table("t", "T.", columns))
+
+
+def test_words_with_small_print() -> None:
+    table = Table("t", "T.", (Column("m", "M", ["a"]), Column("x", "X", [ShownCell("×2", "+3 s")], Kind.NUMBER)))
+    assert "| a | ×2 +3 s |" in as_markdown(table)
+    assert as_csv(table) == "m,x\na,×2\n"
+
+
+def test_display_width() -> None:
+    assert [display_width(text) for text in ("abc", "日本", "e\u0301", "ＡＢ", "−–")] == [3, 4, 1, 4, 2]
 
 
 def test_special_signs_of_latex() -> None:
-    table = Table("t", r"\a{b}~^<|>#$*−±α", (Column("m", "M"),), ())
+    table = Table("t", r"\a{b}~^<|>#$*−±α", (Column("m", "M", ()),))
     escaped = (
         r"\textbackslash{}a\{b\}\textasciitilde{}\textasciicircum{}\textless{}\textbar{}\textgreater{}"
         r"\#\${*}$-$$\pm$$\alpha$"
@@ -119,13 +138,13 @@ def test_special_signs_of_latex() -> None:
 
 
 def one_cell(text: str) -> Table:
-    return Table("t", "T.", (Column("m", "M"), Column("x", "X", Kind.PERCENT)), ((text, Estimate(0.5)),))
+    return Table("t", "T.", (Column("m", "M", [text]), Column("x", "X", [Estimate(0.5)], Kind.PERCENT)))
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\0")), st.floats(allow_nan=False))
 def test_csv_is_read_back_as_it_was(text: str, value: float) -> None:
-    columns = (Column("m", "M"), Column("x", "X", Kind.NUMBER))
-    read = list(csv.reader(io.StringIO(as_csv(Table("t", "T.", columns, ((text, Estimate(value)),))), newline="")))
+    table = Table("t", "T.", (Column("m", "M", [text]), Column("x", "X", [Estimate(value)], Kind.NUMBER)))
+    read = list(csv.reader(io.StringIO(as_csv(table), newline="")))
     assert read[0] == ["m", "x"]
     assert (read[1][0], float(read[1][1])) == (text, value)
     assert len(read) == 2

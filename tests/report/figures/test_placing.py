@@ -2,7 +2,7 @@
 
 from itertools import combinations
 
-from aspire_llm.report.placing import Box, place_labels
+from aspire_llm.report.figures.placing import Box, place_labels
 
 FRAME = Box(0, 0, 300, 200)
 
