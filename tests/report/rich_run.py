@@ -72,7 +72,7 @@ SEEDED = SeedSummary(
 def write_rich_files(
     run_dir: Path, predictions: Sequence[Prediction], untuned: Sequence[UntunedAnswer], seed: int = 3
 ) -> None:
-    """Add to a run directory `scores/`, `costs.json`, `sweep.json` and `seeds.json`; `metrics.json` is made to match."""
+    """Add to a run directory `scores/`, `costs.json`, `sweep.json` and `seeds.json`, with `metrics.json` to match."""
     rng = np.random.default_rng(seed)
     (run_dir / "scores").mkdir()
     methods, costs = [], {}

@@ -68,15 +68,12 @@ def make_predictions(n: int, seed: int = 0) -> list[Prediction]:
 def untuned_answers(predictions: Sequence[Prediction], seed: int = 1) -> list[UntunedAnswer]:
     """The same questions answered before tuning: nearly always wrong."""
     rng = np.random.default_rng(seed)
-    return [
-        UntunedAnswer(
-            own.question,
-            LabelledAnswer(
-                replace(own.sampled, log_likelihood=float(-rng.gamma(2.0, 0.6))), 0.5, bool(rng.random() < 0.06)
-            ),
-        )
-        for own in predictions
-    ]
+    untuned = []
+    for own in predictions:
+        correct, log_likelihood = bool(rng.random() < 0.06), float(-rng.gamma(2.0, 0.6))
+        answer = replace(own.sampled, log_likelihood=log_likelihood)
+        untuned.append(UntunedAnswer(own.question, LabelledAnswer(answer, float(correct), correct)))
+    return untuned
 
 
 def method_scores(

@@ -62,9 +62,7 @@ def test_on_the_terminal() -> None:
             "perplexity": replace(hopeless, accuracy_at_coverage={0.8: 1.0}),
             "aspire": figures(0.8449, 0.9263, accuracy=0.612, auroc_ci=(0.82, 0.8666), auacc_ci=(0.9, 0.95)),
         },
-        differences={
-            "aspire - perplexity": {"auroc": difference(None), "auacc": difference(-0.0737, (-0.1, -0.0449))}
-        },
+        differences={"aspire - perplexity": {"auroc": difference(None), "auacc": difference(-0.0737, (-0.1, -0.0449))}},
     )
     assert results_table(metrics).splitlines() == [
         "Method      Accuracy        AUROC [95%]        AUACC [95%]  Accuracy@80%",
@@ -120,7 +118,10 @@ def test_methods_on_untuned_and_tuned_answers() -> None:
 
 def test_the_kind_of_answers_goes_before_the_name() -> None:
     untuned = replace(run_metrics({"guess": around(0.6, 0.5)}), origins={"guess": Origin(Answers.UNTUNED, "S")})
-    assert lines(result_tables(untuned, {}), "selection")[0] == "| guess | S | 50.0 [49.0, 51.0] | 60.0 [58.0, 62.0] | – | – |"
+    assert (
+        lines(result_tables(untuned, {}), "selection")[0]
+        == "| guess | S | 50.0 [49.0, 51.0] | 60.0 [58.0, 62.0] | – | – |"
+    )
 
 
 def test_differences_and_cost() -> None:

@@ -98,7 +98,12 @@ def test_intervals_and_durations() -> None:
 
 
 def test_methods_without_auroc_share_their_reason() -> None:
-    methods = {"sar": figures("all wrong"), "aspire": figures(0.5), "p_true": figures("no"), "mine": figures("all wrong")}
+    methods = {
+        "sar": figures("all wrong"),
+        "aspire": figures(0.5),
+        "p_true": figures("no"),
+        "mine": figures("all wrong"),
+    }
     assert wording.undefined_notes(methods) == [
         "AUROC of SAR; mine is undefined: all wrong.",
         "AUROC of P(True) is undefined: no.",

@@ -145,10 +145,10 @@ def _subtitle(results: RunResults) -> str:
 
 def _tiles(results: RunResults) -> list[Tile]:
     metrics = results.metrics
-    before = metrics.accuracy_before
+    before, around = metrics.accuracy_before, _accuracy_interval(results, Answers.TUNED)
     remarks = [
-        _accuracy_interval(results, Answers.TUNED),
-        "" if before is None else f"{percent(before)}% before tuning {_accuracy_interval(results, Answers.UNTUNED)}",
+        around and f"95% interval {around}",
+        "" if before is None else f"{percent(before)}% {_accuracy_interval(results, Answers.UNTUNED)} before tuning",
         f"{percent(metrics.malformed)}% malformed",
     ]
     tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", " · ".join(filter(None, remarks)))]
