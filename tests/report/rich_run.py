@@ -72,9 +72,8 @@ SEEDED = SeedSummary(
 def write_rich_files(
     run_dir: Path, predictions: Sequence[Prediction], untuned: Sequence[UntunedAnswer], seed: int = 3
 ) -> None:
-    """Add to a run directory `scores/`, `costs.json`, `sweep.json` and `seeds.json`, with `metrics.json` to match."""
+    """Add more `scores/`, `costs.json`, `sweep.json` and `seeds.json`, with `metrics.json` to match."""
     rng = np.random.default_rng(seed)
-    (run_dir / "scores").mkdir()
     methods, costs = [], {}
     answered: tuple[tuple[Answers, Sequence[Prediction | UntunedAnswer], dict[str, tuple[float, float]]], ...] = (
         (Answers.TUNED, predictions, TUNED),

@@ -22,6 +22,7 @@ from aspire_llm.records import (
 )
 from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
+from aspire_llm.results.scores import StoredScores, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, HardwareFacts, ModelFacts, Provenance
 from aspire_llm.selection import Evaluation, evaluate
 
@@ -84,21 +85,19 @@ def method_scores(
     return MethodScores(name, tuple(scores), correct, tuple(own.question.group for own in answers))
 
 
-def make_metrics(predictions: Sequence[Prediction], untuned: Sequence[UntunedAnswer]) -> RunMetrics:
-    """The figures that an evaluation of these answers gives, of the methods that need nothing else."""
+def cheap_scores(predictions: Sequence[Prediction], untuned: Sequence[UntunedAnswer]) -> list[MethodScores]:
+    """The scores of five methods that need nothing but the answers."""
 
     def tuned(name: str, score: Callable[[Prediction], float]) -> MethodScores:
         return method_scores(name, predictions, [score(own) for own in predictions])
 
-    methods = [
+    return [
         tuned("aspire", lambda own: own.scored.selection_score),
         tuned("perplexity", lambda own: own.sampled.log_likelihood),
         tuned("self_evaluation", lambda own: own.scored.log_self_eval),
         tuned("sequence_log_probability", lambda own: own.sampled.sequence_log_probability),
         method_scores("perplexity_untuned", untuned, [own.sampled.log_likelihood for own in untuned]),
     ]
-    confidence = [own.confidence or 0.0 for own in predictions]
-    return metrics_of(evaluate(methods, seed=0, num_resamples=200, confidence=confidence), predictions)
 
 
 def metrics_of(evaluation: Evaluation, predictions: Sequence[Prediction]) -> RunMetrics:
@@ -144,16 +143,20 @@ def make_provenance(sha256: str = "9f2c1f0b7a64d1e5a0c4b8e2") -> Provenance:
     )
 
 
-def write_run(
-    run_dir: Path, predictions: Sequence[Prediction], untuned: Sequence[UntunedAnswer] | None = None
-) -> RunMetrics:
+def write_run(run_dir: Path, predictions: Sequence[Prediction], untuned: Sequence[UntunedAnswer] | None = None) -> None:
     """Write every file that the report reads of a run without other methods, seeds and sweeps."""
     untuned = untuned_answers(predictions) if untuned is None else untuned
-    metrics = make_metrics(predictions, untuned)
-    run_dir.mkdir(parents=True, exist_ok=True)
+    methods = cheap_scores(predictions, untuned)
+    confidence = [own.confidence or 0.0 for own in predictions]
+    metrics = metrics_of(evaluate(methods, seed=0, num_resamples=200, confidence=confidence), predictions)
+    (run_dir / "scores").mkdir(parents=True, exist_ok=True)
+    ids = tuple(own.question.id for own in predictions)
+    for method in methods:
+        known = origin(method.name)
+        stored = StoredScores(method.name, known.answers, known.source, ids, method.scores, None)
+        scores_file(method.name).write(run_dir, stored)
     PREDICTIONS.write(run_dir, predictions)
     UNTUNED_PREDICTIONS.write(run_dir, untuned)
     METRICS.write(run_dir, metrics)
     PROVENANCE.write(run_dir, make_provenance())
     (run_dir / "config.yaml").write_text(make_config().to_yaml(), encoding="utf-8")
-    return metrics

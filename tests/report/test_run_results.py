@@ -1,6 +1,7 @@
 """What is read from a run directory, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,11 @@ def test_scores_are_those_of_the_files(rich_dir: Path, predictions: list[Predict
     assert sum(methods[Answers.UNTUNED]["perplexity_untuned"].correct) < sum(sar.correct) / 5
 
 
-def test_without_stored_scores_five_methods_come_from_the_predictions(
-    run_dir: Path, predictions: list[Prediction]
-) -> None:
+def test_without_stored_scores_there_are_no_curves_and_a_note_says_so(run_dir: Path) -> None:
+    shutil.rmtree(run_dir / "scores")
     results = read_run_results(run_dir)
-    methods = {method.name: method.scores for method in results.method_scores(Answers.TUNED)}
-    assert list(methods) == ["aspire", "perplexity", "sequence_log_probability", "self_evaluation"]
-    assert methods["aspire"] == tuple(own.scored.selection_score for own in predictions)
-    summed = predictions[0].sampled.log_likelihood * predictions[0].sampled.num_tokens
-    assert methods["sequence_log_probability"][0] == summed
-    (untuned,) = results.method_scores(Answers.UNTUNED)
-    assert untuned.name == "perplexity_untuned"
+    assert results.method_scores(Answers.TUNED) == []
+    assert results.notes == ("scores/ is missing, so there is no part with curves.",)
 
 
 def test_a_method_that_metrics_do_not_name_is_left_out(rich_dir: Path) -> None:

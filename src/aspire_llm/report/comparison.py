@@ -42,17 +42,9 @@ def write_comparison(runs: Sequence[Path], output_dir: Path | None = None) -> st
 def compare_runs(runs: Sequence[Path]) -> list[Table]:
     """Lay runs side by side.
 
-    Args:
-        runs: Run directories, one or more, each with a `metrics.json`.
-
     Returns:
         ``runs`` (accuracy of each), ``methods`` (AUACC and AUROC of every method in every run), ``methods_untuned``
-        (the same of methods that score the answers before tuning) and ``settings`` (the keys of `config.yaml` in which
-        they differ).
-
-    Raises:
-        ConfigError: There is no run, or one is given twice.
-        RunDirectoryError: A run lacks `metrics.json`, or a file is broken.
+        (the same of methods that score the answers before tuning) and ``settings`` (the keys in which they differ).
     """
     if not runs:
         raise ConfigError("no run was given; name one or more run directories")
@@ -139,15 +131,20 @@ def _methods_table(name: str, answers: Answers, runs: Sequence[RunResults], note
 
 
 def _settings_table(runs: Sequence[RunResults]) -> Table:
-    known = {run.name: flat(run.config.model_dump(mode="json")) for run in runs if run.config}
-    texts = {name: {key: _text(value) for key, value in settings.items()} for name, settings in known.items()}
-    keys = dict.fromkeys(key for settings in texts.values() for key in settings)
-    differing = [key for key in keys if len({settings.get(key) for settings in texts.values()}) > 1]
-    columns = [Column("key", "Setting", differing)]
-    for run in runs:
-        settings = texts.get(run.name, {})
-        columns.append(Column(run.name, run.name, [settings.get(key) for key in differing]))
-    notes = [f"The settings of {run.name} are unknown: config.yaml is missing." for run in runs if run.config is None]
+    settings = {run.name: flat(run.config.model_dump(mode="json") if run.config else {}) for run in runs}
+    known = [own for own in settings.values() if own]
+    keys = dict.fromkeys(key for own in known for key in own)
+    differing = [key for key in keys if any(own[key] != known[0][key] for own in known)]
+    columns = [
+        Column("key", "Setting", differing),
+        *(
+            Column(name, name, [_text(own[key]) if own else None for key in differing])
+            for name, own in settings.items()
+        ),
+    ]
+    notes = [
+        f"The settings of {name} are unknown: config.yaml is missing." for name, own in settings.items() if not own
+    ]
     if not differing and len(known) > 1:
         notes.append("The settings are the same.")
     return Table("settings", "Settings in which the runs differ.", columns, notes)

@@ -9,6 +9,7 @@ import numpy as np
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.methods.catalogue import BASELINE, REFERENCE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
+from aspire_llm.report import wording
 from aspire_llm.report.estimates import METRIC_LABELS, Interval
 from aspire_llm.report.figures.bands import group_weights, share_band
 from aspire_llm.report.page_tables import details_table, methods_table, seed_tables
@@ -17,17 +18,6 @@ from aspire_llm.report.run_results import RunResults, best_rival, group_of, read
 from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
 from aspire_llm.report.tables import NOT_AVAILABLE, percent
-from aspire_llm.report.wording import (
-    Direction,
-    auacc_remark,
-    difference_verdict,
-    direction,
-    flat,
-    interval,
-    shortened,
-    tally,
-    value_text,
-)
 from aspire_llm.rundir.files import write_text
 from aspire_llm.selection import Undefined, defined
 from aspire_llm.selection.metrics import accuracy_at_coverage
@@ -49,7 +39,7 @@ class Tile:
 class Verdict:
     """ASPIRE against its strongest rival in words."""
 
-    direction: Direction
+    direction: wording.Direction
     sentence: str
     remarks: tuple[str, ...]
 
@@ -119,7 +109,7 @@ def report_page(results: RunResults) -> str:
         reference=method_label(REFERENCE),
         examples=choose_examples(results.predictions),
         num_answers=len(results.predictions),
-        shorten=lambda text: shortened(text, MAX_CONTEXT),
+        shorten=lambda text: wording.shortened(text, MAX_CONTEXT),
         settings=_facts(results.config.model_dump(mode="json") if results.config else {}),
         provenance=_facts(results.provenance.to_json() if results.provenance else {}),
     )
@@ -174,7 +164,7 @@ def _metric_tile(metric: str, value: float | Undefined, bounds: Interval | None,
     label = f"{METRIC_LABELS[metric]} of {method_label(REFERENCE)}"
     if isinstance(value, Undefined):
         return Tile(label, NOT_AVAILABLE, value.reason)
-    return Tile(label, f"{percent(value)}%", meaning if bounds is None else f"95% interval {interval(bounds)}")
+    return Tile(label, f"{percent(value)}%", meaning if bounds is None else f"95% interval {wording.interval(bounds)}")
 
 
 def _verdict(results: RunResults) -> Verdict | None:
@@ -187,8 +177,8 @@ def _verdict(results: RunResults) -> Verdict | None:
     for pair in pairs:
         if pair in differences:
             auroc, auacc = differences[pair]["auroc"], differences[pair]["auacc"]
-            remarks = filter(None, [auacc_remark(auacc), tally(differences)])
-            return Verdict(direction(auroc), difference_verdict(pair, auroc), tuple(remarks))
+            remarks = filter(None, [wording.auacc_remark(auacc), wording.tally(differences)])
+            return Verdict(wording.direction(auroc), wording.difference_verdict(pair, auroc), tuple(remarks))
     return None
 
 
@@ -210,7 +200,7 @@ def _accuracy_interval(results: RunResults, answers: Answers) -> str:
         return ""
     correct = np.array([answer.correct for answer in judged], dtype=np.bool_)
     band = share_band(correct, np.ones((1, len(judged)), dtype=np.bool_), weights)
-    return interval((band.low[0], band.high[0]))
+    return wording.interval((band.low[0], band.high[0]))
 
 
 def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:
@@ -223,4 +213,4 @@ def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:
 
 
 def _facts(nested: dict[str, object]) -> list[tuple[str, str]]:
-    return [(key, value_text(value)) for key, value in flat(nested).items()]
+    return [(key, wording.value_text(value)) for key, value in wording.flat(nested).items()]

@@ -1,13 +1,13 @@
 """What the report shows of one run: the records of its directory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config, read_yaml
 from aspire_llm.errors import ConfigError, RunDirectoryError
-from aspire_llm.methods.catalogue import Family, base_name, family_of, in_order
+from aspire_llm.methods.catalogue import Family, family_of, in_order
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
@@ -17,16 +17,6 @@ from aspire_llm.rundir.provenance import PROVENANCE, Provenance
 from aspire_llm.selection import MethodMetrics, SeedSummary, defined
 
 Answer = Prediction | UntunedAnswer
-
-# Methods whose scores stand in the predictions themselves, so that nobody needs to store them.
-_IN_PREDICTIONS: dict[str, Callable[[Answer], float]] = {
-    "perplexity": lambda answer: answer.sampled.log_likelihood,
-    "sequence_log_probability": lambda answer: answer.sampled.sequence_log_probability,
-}
-_IN_VERDICTS: dict[str, Callable[[Prediction], float]] = {
-    "aspire": lambda prediction: prediction.scored.selection_score,
-    "self_evaluation": lambda prediction: prediction.scored.log_self_eval,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +29,7 @@ class RunResults:
         costs: By method; empty where none was measured.
         predictions: The test answers; empty where the file is missing.
         untuned: The answers of the model before tuning; empty where the file is missing.
-        scores: What the methods say of them, by method; empty in runs that stored none.
+        scores: What the methods say of them, by method; empty where nothing is stored.
         config, provenance: None where the file is missing.
         sweeps: Other settings tried; empty where there is no such file.
         seeds: Other seeds tried, or None.
@@ -69,25 +59,17 @@ class RunResults:
         return [answer for answer in own if answer.correct is not None]
 
     def method_scores(self, answers: Answers) -> list[MethodScores]:
-        """The scores of those methods of `metrics.json` on these answers that the run knows, family by family."""
+        """The stored scores of those methods of `metrics.json` that score these answers, family by family."""
         judged = self.judged(answers)
+        correct, groups = tuple(bool(own.correct) for own in judged), tuple(map(group_of, judged))
         found = []
         for name in self.methods:
-            scores = self._scores(name, judged) if self.metrics.origins[name].answers is answers else ()
-            if scores:
-                correct = tuple(bool(answer.correct) for answer in judged)
-                found.append(MethodScores(name, tuple(scores), correct, tuple(map(group_of, judged))))
+            stored = self.scores.get(name)
+            if judged and stored and stored.answers is answers:
+                by_id = dict(zip(stored.ids, stored.scores, strict=True))
+                scores = tuple(by_id[own.question.id] for own in judged)
+                found.append(MethodScores(name, scores, correct, groups))
         return found
-
-    def _scores(self, name: str, judged: Sequence[Answer]) -> Sequence[float]:
-        """One score per judged answer; empty where they are not known."""
-        if name in self.scores:
-            by_id = dict(zip(self.scores[name].ids, self.scores[name].scores, strict=True))
-            return [by_id[answer.question.id] for answer in judged]
-        if of_answer := _IN_PREDICTIONS.get(base_name(name)):
-            return [of_answer(answer) for answer in judged]
-        of_verdict = _IN_VERDICTS.get(name)
-        return [of_verdict(answer) for answer in judged if isinstance(answer, Prediction)] if of_verdict else []
 
 
 def group_of(answer: Answer) -> str:
@@ -119,6 +101,7 @@ def read_run_results(run_dir: Path) -> RunResults:
     untuned = tuple(UNTUNED_PREDICTIONS.read(run_dir)) if UNTUNED_PREDICTIONS.exists(run_dir) else ()
     missing = {
         PREDICTIONS.name: "curves, histogram and examples",
+        "scores/": "curves",
         "config.yaml": "settings",
         PROVENANCE.name: "provenance",
     }
@@ -136,7 +119,7 @@ def read_run_results(run_dir: Path) -> RunResults:
         notes=tuple(
             f"{name} is missing, so there is no part with {part}."
             for name, part in missing.items()
-            if not (run_dir / name).is_file()
+            if not (run_dir / name).exists()
         ),
     )
 

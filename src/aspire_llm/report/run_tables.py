@@ -65,17 +65,10 @@ def write_tables(run_dir: Path) -> list[Path]:
 def result_tables(
     metrics: RunMetrics, costs: Mapping[str, Cost | None], seeds: SeedSummary | None = None
 ) -> list[Table]:
-    """The results of one run in the form in which the paper gives its own.
+    """Accuracy before and after tuning, AUACC and AUROC of the methods, ASPIRE − rival, and cost.
 
-    Args:
-        metrics: Of the run.
-        costs: By method.
-        seeds: The same run with other seeds. What it holds is shown as mean and standard deviation over seeds; the
-            rest keeps the interval of the one run.
-
-    Returns:
-        ``accuracy``, ``selection`` (AUACC and AUROC of a method, on untuned and on tuned answers), ``differences``
-        (ASPIRE − rival) and ``cost``. What is missing leaves an empty table with a note.
+    What several seeds give is shown as mean and standard deviation over seeds; the rest keeps the interval of the one
+    run. What is missing leaves an empty table with a note.
     """
     return [
         accuracy_table(metrics, seeds),

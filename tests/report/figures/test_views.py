@@ -8,7 +8,7 @@ import pytest
 
 from aspire_llm.records import Answers
 from aspire_llm.report.figures import curves, rivals, scores, sweeps
-from aspire_llm.report.figures.view import FigureView
+from aspire_llm.report.figures.canvas import FigureView
 from aspire_llm.report.run_results import RunResults, read_run_results
 
 FIGURES: list[Callable[[RunResults], list[FigureView]]] = [

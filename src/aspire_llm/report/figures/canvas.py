@@ -1,4 +1,4 @@
-"""The drawing ground of the figures: axes, fonts, and SVG fit to stand inside a page.
+"""The drawing ground of the figures: axes, fonts, SVG fit to stand inside a page, and the words around it.
 
 In the SVG every colour is a CSS variable of the page, so that a figure follows it between light and dark; its text
 stays text. What is drawn with the gid of a method can be switched off by the page.
@@ -8,6 +8,7 @@ import html
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,34 @@ _STYLE: dict[Any, Any] = {
 _SERIES = "series:"
 
 
-def new_figure(colours: Colours, size: Size = SIZE, frame: Frame = FRAME) -> tuple[Figure, Axes]:
+@dataclass(frozen=True, slots=True)
+class FigureView:
+    """A drawing with its words.
+
+    Attributes:
+        title, caption: Above and below it.
+        svg: The drawing, an SVG element.
+        labelled: Whether its words keep their size, so that it scrolls rather than shrinks on a narrow screen.
+        has_slider: Whether the coverage slider stands below it.
+        shows_answers: Whether it needs the legend of right and wrong answers.
+    """
+
+    title: str
+    caption: str
+    svg: str
+    labelled: bool = False
+    has_slider: bool = False
+    shows_answers: bool = False
+
+
+def new_figure(size: Size = SIZE, frame: Frame = FRAME, colours: Colours = PAGE_COLOURS) -> tuple[Figure, Axes]:
     """An empty figure with one pair of quiet axes; `size` in inches, `frame` in shares of it."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=size)
-    return figure, add_axes(figure, colours, frame)
+    return figure, add_axes(figure, frame, colours)
 
 
-def add_axes(figure: Figure, colours: Colours, frame: Frame) -> Axes:
+def add_axes(figure: Figure, frame: Frame, colours: Colours = PAGE_COLOURS) -> Axes:
     """One more pair of quiet axes."""
     with matplotlib.rc_context(_STYLE):
         axes = figure.add_axes(frame)
@@ -63,14 +84,14 @@ def add_axes(figure: Figure, colours: Colours, frame: Frame) -> Axes:
     return axes
 
 
-def draw_line(axes: Axes, style: MethodStyle, x: Any, y: Any, colours: Colours, **more: Any) -> None:
+def draw_line(axes: Axes, style: MethodStyle, x: Any, y: Any, colours: Colours = PAGE_COLOURS, **more: Any) -> None:
     """A line in the style of a method, under its switch."""
     linestyle = (0, style.dashes) if style.dashes else "-"
     colour = colours[style.role]
     axes.plot(x, y, color=colour, lw=style.width, ls=linestyle, label=style.label, gid=_gid(style), **more)
 
 
-def draw_band(axes: Axes, style: MethodStyle, x: Any, low: Any, high: Any, colours: Colours) -> None:
+def draw_band(axes: Axes, style: MethodStyle, x: Any, low: Any, high: Any, colours: Colours = PAGE_COLOURS) -> None:
     """The interval around a line, in the colour of its method and under its switch."""
     axes.fill_between(x, low, high, color=colours[style.role], alpha=0.14, linewidth=0, gid=_gid(style))
 

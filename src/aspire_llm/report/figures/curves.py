@@ -17,6 +17,7 @@ from aspire_llm.report.figures.canvas import (
     PAGE_COLOURS,
     PRINT_COLOURS,
     SIZE,
+    FigureView,
     draw_band,
     draw_line,
     new_figure,
@@ -24,7 +25,6 @@ from aspire_llm.report.figures.canvas import (
     to_png,
     to_svg,
 )
-from aspire_llm.report.figures.view import FigureView
 from aspire_llm.report.palette import Colours
 from aspire_llm.report.styles import MethodStyle, method_style
 from aspire_llm.selection import Undefined
@@ -114,8 +114,8 @@ def coverage_curves(methods: Sequence[MethodScores]) -> CoverageCurves:
 
 def accuracy_coverage_svg(curves: CoverageCurves, answers: Answers) -> str:
     """Accuracy of the answers given against the share of questions answered."""
-    figure, axes = new_figure(PAGE_COLOURS)
-    _draw_accuracy_coverage(axes, curves, PAGE_COLOURS)
+    figure, axes = new_figure()
+    _draw_accuracy_coverage(axes, curves)
     low, high = axes.get_ylim()
     left, bottom, width, height = FRAME
     # Where the axes lie in the figure's own units, for the page's coverage slider.
@@ -134,8 +134,8 @@ def accuracy_coverage_svg(curves: CoverageCurves, answers: Answers) -> str:
 
 def risk_coverage_svg(curves: CoverageCurves, answers: Answers) -> str:
     """Share of wrong answers among those given against the share of questions answered."""
-    figure, axes = new_figure(PAGE_COLOURS)
-    _draw_curves(axes, curves, PAGE_COLOURS, risk=True)
+    figure, axes = new_figure()
+    _draw_curves(axes, curves, risk=True)
     top = 1.0 - curves.floor
     axes.set(xlim=(0, 1.01), ylim=(-0.02 * top, top), xlabel=_COVERAGE_LABEL, ylabel="Risk (wrong answers given)")
     percent_axes(axes.xaxis, axes.yaxis)
@@ -145,13 +145,13 @@ def risk_coverage_svg(curves: CoverageCurves, answers: Answers) -> str:
 
 def roc_svg(methods: Sequence[MethodScores], answers: Answers) -> str:
     """Share of right answers accepted against the share of wrong ones; methods without an ROC curve are left out."""
-    figure, axes = new_figure(PAGE_COLOURS)
+    figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color=PAGE_COLOURS["muted"], linewidth=1, dashes=(1, 2))
     for method in reversed(methods):
         curve = roc_curve(method.correct, method.scores)
         if not isinstance(curve, Undefined):
             keep = _thinned(len(curve[0]))
-            draw_line(axes, method_style(method.name), curve[0][keep], curve[1][keep], PAGE_COLOURS)
+            draw_line(axes, method_style(method.name), curve[0][keep], curve[1][keep])
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="Wrong answers accepted", ylabel="Right answers accepted")
     percent_axes(axes.xaxis, axes.yaxis)
     description = f"ROC curves on the {answers} model’s answers: right answers accepted, by wrong answers accepted"
@@ -160,13 +160,13 @@ def roc_svg(methods: Sequence[MethodScores], answers: Answers) -> str:
 
 def accuracy_coverage_png(methods: Sequence[MethodScores], path: Path) -> None:
     """Write the first of these figures, with a legend, as a PNG file."""
-    figure, axes = new_figure(PRINT_COLOURS)
+    figure, axes = new_figure(colours=PRINT_COLOURS)
     _draw_accuracy_coverage(axes, coverage_curves(methods), PRINT_COLOURS)
     axes.legend(loc="lower left", frameon=False, fontsize=9, labelcolor=PRINT_COLOURS["ink"], reverse=True)
     to_png(figure, path)
 
 
-def _draw_accuracy_coverage(axes: Axes, curves: CoverageCurves, colours: Colours) -> None:
+def _draw_accuracy_coverage(axes: Axes, curves: CoverageCurves, colours: Colours = PAGE_COLOURS) -> None:
     _draw_curves(axes, curves, colours)
     floor = curves.floor
     axes.set(xlim=(0, 1.01), ylim=(floor, 1.0 + 0.02 * (1 - floor)))
@@ -174,7 +174,7 @@ def _draw_accuracy_coverage(axes: Axes, curves: CoverageCurves, colours: Colours
     percent_axes(axes.xaxis, axes.yaxis)
 
 
-def _draw_curves(axes: Axes, curves: CoverageCurves, colours: Colours, *, risk: bool = False) -> None:
+def _draw_curves(axes: Axes, curves: CoverageCurves, colours: Colours = PAGE_COLOURS, *, risk: bool = False) -> None:
     """Bands below, lines above, ASPIRE's on top; with `risk` one minus the accuracy."""
 
     def shown(accuracy: NDArray[Any]) -> NDArray[Any]:

@@ -8,9 +8,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from aspire_llm.methods.catalogue import REFERENCE, family_of, method_label
 from aspire_llm.records import Answers
 from aspire_llm.report.estimates import estimate
-from aspire_llm.report.figures.canvas import PAGE_COLOURS, SIZE, new_figure, percent_axes, to_svg
+from aspire_llm.report.figures.canvas import PAGE_COLOURS, SIZE, FigureView, new_figure, percent_axes, to_svg
 from aspire_llm.report.figures.placing import Label, label_points
-from aspire_llm.report.figures.view import FigureView
 from aspire_llm.report.run_results import RunResults
 from aspire_llm.report.styles import method_style
 from aspire_llm.report.tables import Estimate
@@ -63,7 +62,7 @@ def differences_svg(rivals: Mapping[str, Estimate]) -> str:
     num_rows = max(len(ordered), 3)
     height = _AXIS_HEIGHT + _ROW_HEIGHT * num_rows
     bottom = _AXIS_HEIGHT / height
-    figure, axes = new_figure(PAGE_COLOURS, (SIZE[0], height), (0.41, bottom, 0.55, 0.99 - bottom))
+    figure, axes = new_figure((SIZE[0], height), (0.41, bottom, 0.55, 0.99 - bottom))
     axes.axvline(0.0, color=PAGE_COLOURS["ink"], linewidth=1)
     for place, name in enumerate(ordered):
         colour = PAGE_COLOURS[method_style(name).role]
@@ -85,7 +84,7 @@ def cost_quality_svg(methods: Mapping[str, tuple[float, Estimate]]) -> str:
         methods: By name, the time of answering with the method over the time of answering alone (at least 1), and the
             AUROC.
     """
-    figure, axes = new_figure(PAGE_COLOURS, (SIZE[0], max(SIZE[1], 0.24 * len(methods))))
+    figure, axes = new_figure((SIZE[0], max(SIZE[1], 0.24 * len(methods))))
     axes.set_xscale("log")
     points = {name: (relative, auroc.value or 0.0, _bar(auroc)) for name, (relative, auroc) in methods.items()}
     dearest = max(relative for relative, _, _ in points.values())

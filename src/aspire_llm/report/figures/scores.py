@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from aspire_llm.records import Prediction
 from aspire_llm.report.figures.bands import group_weights, share_band
-from aspire_llm.report.figures.canvas import PAGE_COLOURS, new_figure, percent_axes, to_svg
+from aspire_llm.report.figures.canvas import PAGE_COLOURS, FigureView, new_figure, percent_axes, to_svg
 from aspire_llm.report.figures.placing import Label, label_points
-from aspire_llm.report.figures.view import FigureView
 from aspire_llm.report.run_results import RunResults, group_of
 from aspire_llm.report.tables import percent
 
@@ -54,7 +53,7 @@ def score_histogram_svg(judged: Sequence[Prediction]) -> str:
     Args:
         judged: Answers with known correctness; at least one.
     """
-    figure, axes = new_figure(PAGE_COLOURS)
+    figure, axes = new_figure()
     scores = np.array([prediction.scored.selection_score for prediction in judged])
     right = np.array([prediction.correct for prediction in judged], dtype=np.bool_)
     low, high = np.quantile(scores[np.isfinite(scores)], [0.01, 1.0])
@@ -76,7 +75,7 @@ def reliability_svg(predictions: Sequence[Prediction]) -> str:
     Args:
         predictions: Answers with known correctness and a confidence; at least one.
     """
-    figure, axes = new_figure(PAGE_COLOURS)
+    figure, axes = new_figure()
     confidence = np.array([prediction.confidence for prediction in predictions], dtype=np.float64)
     right = np.array([prediction.correct for prediction in predictions], dtype=np.bool_)
     members = equal_mass_bins(confidence)

@@ -6,8 +6,8 @@ import numpy as np
 
 from aspire_llm.methods.catalogue import in_order
 from aspire_llm.report.figures.canvas import (
-    PAGE_COLOURS,
     SIZE,
+    FigureView,
     add_axes,
     draw_band,
     draw_line,
@@ -15,7 +15,6 @@ from aspire_llm.report.figures.canvas import (
     percent_axes,
     to_svg,
 )
-from aspire_llm.report.figures.view import FigureView
 from aspire_llm.report.styles import method_style
 from aspire_llm.results.studies import Sweep
 
@@ -34,21 +33,21 @@ def sweep_figures(sweeps: Sequence[Sweep]) -> list[FigureView]:
 
 def sweep_svg(sweep: Sweep, name: str) -> str:
     """AUROC above AUACC against the values of a setting, a line per method with its 95% band."""
-    figure, first = new_figure(PAGE_COLOURS, (SIZE[0], 1.25 * SIZE[1]), _METRICS["auroc"][1])
+    figure, first = new_figure((SIZE[0], 1.25 * SIZE[1]), _METRICS["auroc"][1])
     values = [point.value for point in sweep.points]
     is_number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     x = values if is_number else list(range(len(values)))
     words = [f"{value:g}" if is_number else str(value) for value in values]
     methods = in_order({name for point in sweep.points for name in point.methods})
     for metric, (label, frame) in _METRICS.items():
-        axes = first if metric == "auroc" else add_axes(figure, PAGE_COLOURS, frame)
+        axes = first if metric == "auroc" else add_axes(figure, frame)
         for method in reversed(methods):
             # None where the method did not score the answers, or they do not define the figure: a gap.
             figures = [point.methods.get(method) for point in sweep.points]
             low, high = np.array([getattr(own, f"{metric}_ci", None) or (None, None) for own in figures], float).T
-            draw_band(axes, method_style(method), x, low, high, PAGE_COLOURS)
+            draw_band(axes, method_style(method), x, low, high)
             line = np.array([getattr(own, metric, None) for own in figures], float)
-            draw_line(axes, method_style(method), x, line, PAGE_COLOURS, marker="o", markersize=3.5)
+            draw_line(axes, method_style(method), x, line, marker="o", markersize=3.5)
         if is_number and min(x) > 0 and max(x) / min(x) > _LOG_RATIO:
             axes.set_xscale("log")
         axes.set_xticks(x, words if axes.get_xscale() == "log" else _apart(x, words))
