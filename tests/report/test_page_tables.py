@@ -84,7 +84,7 @@ def test_seeds_by_hand() -> None:
     assert shown(levels) == {"ASPIRE": cells, "SAR": cells}
     assert shown(differences)["ASPIRE − SAR"] == [
         ShownCell("–"),
-        ShownCell("2 of 2"),
+        ShownCell("–"),
         ShownCell("+2.0", "[−1.0, +5.0]"),
         ShownCell("2 of 3"),
     ]

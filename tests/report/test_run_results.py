@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from report.by_hand import figures, run_metrics
-from report.rich_run import TUNED, UNTUNED
+from report.rich_run import SWEPT, TUNED, UNTUNED
 
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.records import Answers, Prediction
@@ -16,6 +16,7 @@ from aspire_llm.report.run_results import best_rival, read_run_results
 from aspire_llm.results.metrics import METRICS
 from aspire_llm.results.predictions import PREDICTIONS
 from aspire_llm.results.scores import scores_file
+from aspire_llm.results.studies import SWEEPS
 
 
 def test_scores_are_those_of_the_files(rich_dir: Path, predictions: list[Prediction]) -> None:
@@ -72,6 +73,11 @@ def test_broken_records_are_one_clear_line(rich_dir: Path, name: str, change: di
         read_run_results(rich_dir)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_setting_tried_at_a_single_value_is_no_sweep(run_dir: Path) -> None:
+    SWEEPS.write(run_dir, (replace(SWEPT[0], points=SWEPT[0].points[:1]), SWEPT[1]))
+    assert read_run_results(run_dir).sweeps == SWEPT[1:]
 
 
 def test_what_is_optional_leaves_no_note(run_dir: Path) -> None:

@@ -1,6 +1,5 @@
 """Runs side by side: their figures, the settings in which they differ, and whether they answered the same questions."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,10 +67,11 @@ def _questions_note(runs: Sequence[RunResults]) -> str:
     if len(runs) == 1:
         return "One run: nothing to compare it with."
     # The answers themselves say best what was asked: a run may be evaluated on other data than it was trained on.
-    data = [run.provenance and run.provenance.data.sha256 for run in runs]
-    for fingerprints in ([_question_fingerprint(run) for run in runs], data):
-        if None not in fingerprints:
-            if len(set(fingerprints)) == 1:
+    asked = [_asked(run) for run in runs]
+    data = [run.provenance.data.sha256 if run.provenance else None for run in runs]
+    for known in (asked, data):
+        if None not in known:
+            if len(set(known)) == 1:
                 return "All runs answered the same test questions."
             return (
                 "The test questions differ between the runs, and the figures with them: do not rank the runs by them."
@@ -79,10 +79,10 @@ def _questions_note(runs: Sequence[RunResults]) -> str:
     return "Whether the runs answered the same test questions is unknown: their provenance is missing."
 
 
-def _question_fingerprint(run: RunResults) -> str | None:
-    """One value for the test questions, whatever their order; None where the predictions are missing."""
-    asked = sorted(repr((own.question.id, own.question.question, own.question.context)) for own in run.predictions)
-    return hashlib.sha256("\n".join(asked).encode()).hexdigest() if asked else None
+def _asked(run: RunResults) -> frozenset[tuple[str, str, str | None]] | None:
+    """The test questions, without regard to their order; None where the predictions are missing."""
+    questions = (own.question for own in run.predictions)
+    return frozenset((own.id, own.question, own.context) for own in questions) or None
 
 
 def _runs_table(runs: Sequence[RunResults], note: str) -> Table:

@@ -77,6 +77,7 @@ def _short_cost(costs: Mapping[str, Cost], method: str) -> Cell:
     return ShownCell(f"×{cost.relative:.{2 if cost.relative < 10 else 1}f}", " · ".join(parts))
 
 
-def _ahead(spread: Spread) -> str:
+def _ahead(spread: Spread) -> str | None:
+    """On how many seeds the difference is positive; None where a seed does not define it."""
     known = [value for value in spread.values if value is not None]
-    return f"{sum(value > 0 for value in known)} of {len(known)}"
+    return f"{sum(value > 0 for value in known)} of {len(known)}" if len(known) == len(spread.values) else None

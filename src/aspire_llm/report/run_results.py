@@ -31,7 +31,7 @@ class RunResults:
         untuned: The answers of the model before tuning; empty where the file is missing.
         scores: What the methods say of them, by method; empty where nothing is stored.
         config, provenance: None where the file is missing.
-        sweeps: Other settings tried; empty where there is no such file.
+        sweeps: Settings tried at several values; empty where there is no such file.
         seeds: Other seeds tried, or None.
         notes: What is missing, in sentences.
     """
@@ -97,6 +97,7 @@ def read_run_results(run_dir: Path) -> RunResults:
     """
     metrics = METRICS.read(run_dir)
     costs = COSTS.read(run_dir) if COSTS.exists(run_dir) else {}
+    sweeps = SWEEPS.read(run_dir) if SWEEPS.exists(run_dir) else ()
     predictions = tuple(PREDICTIONS.read(run_dir)) if PREDICTIONS.exists(run_dir) else ()
     untuned = tuple(UNTUNED_PREDICTIONS.read(run_dir)) if UNTUNED_PREDICTIONS.exists(run_dir) else ()
     missing = {
@@ -114,7 +115,7 @@ def read_run_results(run_dir: Path) -> RunResults:
         scores=_read_scores(run_dir, {Answers.TUNED: predictions, Answers.UNTUNED: untuned}),
         config=_read_config(run_dir / "config.yaml"),
         provenance=PROVENANCE.read(run_dir) if PROVENANCE.exists(run_dir) else None,
-        sweeps=SWEEPS.read(run_dir) if SWEEPS.exists(run_dir) else (),
+        sweeps=tuple(sweep for sweep in sweeps if len(sweep.points) > 1),
         seeds=read_seeds(run_dir),
         notes=tuple(
             f"{name} is missing, so there is no part with {part}."

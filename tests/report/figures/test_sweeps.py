@@ -1,12 +1,11 @@
 """The figures of sweeps, read back from the SVG."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 from report.rich_run import SWEPT
 
-from aspire_llm.report.figures.sweeps import sweep_figures, sweep_svg
+from aspire_llm.report.figures.sweeps import sweep_svg
 
 
 def test_a_sweep_of_numbers_draws_the_estimates() -> None:
@@ -25,7 +24,3 @@ def test_a_sweep_of_words_names_them_and_leaves_gaps() -> None:
     assert ">lora<" in svg
     paths = re.findall(r'<path d="([^"]*)"[^>]*style="fill: none; stroke: var\(--sampling-2\)', svg)
     assert all(len(re.findall(r"[\d.]+", path)) <= 2 for path in paths)  # one value of two has SAR, and no AUROC
-
-
-def test_a_single_value_is_no_sweep() -> None:
-    assert sweep_figures([replace(SWEPT[0], points=SWEPT[0].points[:1])]) == []

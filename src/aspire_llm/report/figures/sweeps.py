@@ -23,11 +23,10 @@ _METRICS = {"auroc": ("AUROC", (0.14, 0.57, 0.82, 0.40)), "auacc": ("AUACC", (0.
 
 
 def sweep_figures(sweeps: Sequence[Sweep]) -> list[FigureView]:
-    """A figure per setting; one that was set to a single value shows nothing and is left out."""
+    """A figure per setting."""
     return [
         FigureView(f"Sensitivity to {sweep.label}", sweep.parameter, sweep_svg(sweep, f"sweep-{number}"))
         for number, sweep in enumerate(sweeps, start=1)
-        if len(sweep.points) > 1
     ]
 
 
