@@ -77,9 +77,7 @@ def untuned_answers(predictions: Sequence[Prediction], seed: int = 1) -> list[Un
     return untuned
 
 
-def method_scores(
-    name: str, answers: Sequence[Prediction] | Sequence[UntunedAnswer], scores: Sequence[float]
-) -> MethodScores:
+def method_scores(name: str, answers: Sequence[Prediction | UntunedAnswer], scores: Sequence[float]) -> MethodScores:
     """The scores of a method with what they are held against."""
     correct = tuple(bool(own.correct) for own in answers)
     return MethodScores(name, tuple(scores), correct, tuple(own.question.group for own in answers))
