@@ -187,9 +187,13 @@ def token_ids(model: PreTrainedModel, length: int, seed: int) -> tuple[int, ...]
 def prompts(model: PreTrainedModel, positions: Sequence[int]) -> list[EncodedPrompt]:
     """One question for each number of positions, which θp's soft tokens are among."""
     return [
-        EncodedPrompt(Question(str(i), f"question {i}"), "", token_ids(model, n - SOFT_TOKENS, 100 + i), cut=False)
+        _prompt(Question(str(i), f"question {i}"), token_ids(model, n - SOFT_TOKENS, 100 + i))
         for i, n in enumerate(positions)
     ]
+
+
+def _prompt(question: Question, token_ids: tuple[int, ...]) -> EncodedPrompt:
+    return EncodedPrompt(question, question, "", token_ids)
 
 
 def left_padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,8 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from aspire_llm import run
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config
-from aspire_llm.data import render_prompt
-from aspire_llm.methods.run_source import load_splits
+from aspire_llm.data import load_splits, render_prompt
 from aspire_llm.records import Question, Split
 from benchmarks import plain_pipeline as plain
 from benchmarks.measure import Row, Settings, close, same, say

@@ -147,8 +147,8 @@ def test_long_contexts_are_cut_to_the_window(tokenizer: PreTrainedTokenizerFast)
     encoder = Encoder(backbone, max_answer_tokens=30, soft_tokens=20)
     question = Question("q", "Who built it?", context="The piano was built by Ada. " * 100)
     prompt = encoder.prompt(question)
-    assert prompt.cut
+    assert prompt.is_cut
     assert 256 - 30 - 20 - 8 < len(prompt.token_ids) <= 256 - 30 - 20
-    assert question.context.startswith(prompt.question.context)
+    assert question.context.startswith(prompt.shown.context)
     assert prompt.text.endswith("\n\nQ: Who built it?\nA:")
-    assert not encoder.prompt(Question("q", "Who?", context="Ada built it.")).cut
+    assert not encoder.prompt(Question("q", "Who?", context="Ada built it.")).is_cut

@@ -16,7 +16,7 @@ from aspire_llm.lm.adapters import TASK, load_adapter
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.model import load_backbone
 from aspire_llm.pipeline import Pipeline
-from aspire_llm.predictor import likeliest_answers
+from aspire_llm.predictor import decode_likeliest
 from aspire_llm.records import Question, Split
 from aspire_llm.rundir.directory import RunDirectory
 
@@ -85,11 +85,11 @@ def test_a_run_leaves_what_the_design_says(finished: Path, config: RunConfig) ->
 
 def test_the_frozen_weights_are_bit_identical_after_training(config: RunConfig, tmp_path: Path) -> None:
     directory = RunDirectory.plan(tmp_path / "run", config)
-    directory.start()
     pipeline = Pipeline(directory)
+    pipeline.begin()
     before = load_backbone(config.model).model.state_dict()
     pipeline.run()
-    after = pipeline.backbone.model.state_dict()
+    after = pipeline.model.backbone.model.state_dict()
     for name, tensor in before.items():
         same = [key for key in after if key.replace(".base_layer", "") == name]
         assert len(same) == 1
@@ -98,19 +98,19 @@ def test_the_frozen_weights_are_bit_identical_after_training(config: RunConfig, 
 
 def test_stage_3_changes_no_prediction(finished: Path, config: RunConfig) -> None:
     """Answers and likelihoods of θ + θp alone are those that the finished run predicts, to the last bit."""
-    pipeline = Pipeline(RunDirectory.open(finished))
-    model = AdaptedModel(pipeline.backbone, load_adapter(pipeline.backbone, TASK, finished / "task_adapter"))
-    test = pipeline.questions[Split.TEST]
+    used = Pipeline(RunDirectory.open(finished)).model
+    model = AdaptedModel(used.backbone, load_adapter(used.backbone, TASK, finished / "task_adapter"))
+    test = used.prompts[Split.TEST]
     size = 4 * config.stage2.batch_size
     before = []
     for start in range(0, len(test), size):
         part = test[start : start + size]
-        lengths = [len(pipeline.encoder.prompt(question).token_ids) for question in part]
 
         def answered(indices: list[int], part=part):
-            return likeliest_answers(model, pipeline.encoder, [part[i] for i in indices], config)
+            decoded = decode_likeliest(model, [part[i] for i in indices], config)
+            return [used.encoder.sampled_answer(hypotheses[0]) for hypotheses in decoded.hypotheses]
 
-        before += by_length(lengths, config.stage2.batch_size, answered)
+        before += by_length([len(prompt.token_ids) for prompt in part], config.stage2.batch_size, answered)
     after = lines(finished / "predictions.jsonl")
     assert [(a.text, a.log_likelihood) for a in before] == [(line["answer"], line["log_likelihood"]) for line in after]
 

@@ -35,8 +35,8 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_every_setting_is_documented() -> None:
     from aspire_llm.config import RunConfig
-    from aspire_llm.config_files import _flatten
+    from aspire_llm.config_files import flatten
 
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    for key in _flatten(RunConfig().model_dump(mode="json")):
+    for key in flatten(RunConfig().model_dump(mode="json")):
         assert key.rpartition(".")[2] in text, key

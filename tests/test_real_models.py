@@ -26,5 +26,5 @@ def test_a_run_completes(model: str, data: str, tmp_path: Path, capsys: pytest.C
     assert main(["run", *arguments, *limit, *SMALL, "--output", str(output)]) == 0
     assert "ASPIRE" in capsys.readouterr().out
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["n"] == 30
-    assert 0 <= metrics["accuracy"] < 0.9
+    assert metrics.n == 30
+    assert 0 <= metrics.accuracy < 0.9

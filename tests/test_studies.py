@@ -9,7 +9,8 @@ from aspire_llm import run
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config
 from aspire_llm.errors import ConfigError, RunDirectoryError
-from aspire_llm.studies import Sweep, run_seeds, sweep
+from aspire_llm.results.metrics import METRICS
+from aspire_llm.studies import run_seeds, sweep
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def test_seeds_are_runs_of_their_own_and_one_summary(config: RunConfig, tmp_path
     summary = read(output / "seeds.json")
     assert summary["seeds"] == [0, 1]
     alone = run(config.model_copy(update={"seed": 1}), tmp_path / "alone")
-    assert read(output / "seeds" / "1" / "metrics.json") == alone
-    values = [read(output / "metrics.json")["accuracy"], alone["accuracy"]]
+    assert METRICS.read(output / "seeds" / "1") == alone
+    values = [read(output / "metrics.json")["accuracy"], alone.accuracy]
     assert summary["methods"]["aspire"]["accuracy"]["values"] == values
     assert (output / "tables" / "differences.csv").is_file()
 
@@ -57,11 +58,11 @@ def test_a_sweep_repeats_what_a_setting_changes(config: RunConfig, tmp_path: Pat
     )
     by_key = {each["parameter"]: each["points"] for each in read(path)["sweeps"]}
     alpha_0, alpha_default = (point["methods"]["aspire"] for point in by_key["score.alpha"])
-    assert alpha_0["auacc"] == pytest.approx(metrics["methods"]["perplexity"]["auacc"])
-    assert alpha_default["auacc"] == pytest.approx(metrics["methods"]["aspire"]["auacc"])
+    assert alpha_0["auacc"] == pytest.approx(metrics.methods["perplexity"].auacc)
+    assert alpha_default["auacc"] == pytest.approx(metrics.methods["aspire"].auacc)
     same, lenient = (point["methods"] for point in by_key["correctness.train_threshold"])
-    assert same["aspire"]["auacc"] == pytest.approx(metrics["methods"]["aspire"]["auacc"])
-    assert lenient["perplexity"]["auacc"] == pytest.approx(metrics["methods"]["perplexity"]["auacc"])
+    assert same["aspire"]["auacc"] == pytest.approx(metrics.methods["aspire"].auacc)
+    assert lenient["perplexity"]["auacc"] == pytest.approx(metrics.methods["perplexity"].auacc)
     relabelled = (base / "sweeps" / "correctness.train_threshold=0.0" / "samples.jsonl").read_text(encoding="utf-8")
     judged = [answer for line in relabelled.splitlines() for answer in json.loads(line)["answers"]]
     assert all(answer["correct"] == (answer["rouge_l"] > 0) for answer in judged)
@@ -72,8 +73,9 @@ def test_a_sweep_repeats_what_a_setting_changes(config: RunConfig, tmp_path: Pat
 
 
 def test_what_cannot_be_swept_is_refused_before_anything_runs(config: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot sweep seed"):
-        Sweep.parse("seed=1,2")
-    assert Sweep.parse("score.alpha=0,0.5") == Sweep("score.alpha", (0, 0.5))
     with pytest.raises(RunDirectoryError):
         sweep(tmp_path / "nowhere")
+    run(config, tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"the nearest known key is 'score.alpha'"):
+        sweep(tmp_path / "run", ["score.alpha=0", "score.alfa=0,1"])
+    assert not (tmp_path / "run" / "sweeps").exists()

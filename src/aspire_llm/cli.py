@@ -4,9 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aspire_llm.errors import AspireError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from aspire_llm.results.metrics import RunMetrics
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--methods", metavar="A,B|all", help="selection methods to evaluate (default: the cheap ones)")
     run.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat with N seeds and summarise")
     run.add_argument("--fresh", action="store_true", help="replace the run that is there")
+    run.add_argument("--remake", action="store_true", help="train again what changed settings change; keep the rest")
     run.set_defaults(job=_run)
 
     predict = jobs.add_parser("predict", help="answer a file of questions")
@@ -87,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from aspire_llm.commands import (
-        resolve_run,  # the model libraries take seconds to import; other commands do without them
-    )
+    from aspire_llm.commands import resolve_run  # libraries take seconds to import; other commands do without them
     from aspire_llm.pipeline import run
     from aspire_llm.studies import run_seeds
 
@@ -103,10 +105,8 @@ def _run(options: argparse.Namespace) -> None:
     )
     if options.seeds < 1:
         raise ConfigError(f"--seeds got {options.seeds}; at least one run is needed")
-    if options.seeds == 1:
-        metrics = run(config, output, fresh=options.fresh, methods=options.methods)
-    else:
-        metrics = run_seeds(config, output, options.seeds, fresh=options.fresh, methods=options.methods)
+    asked = {"fresh": options.fresh, "remake": options.remake, "methods": options.methods}
+    metrics = run(config, output, **asked) if options.seeds == 1 else run_seeds(config, output, options.seeds, **asked)
     _print_results(output, metrics)
 
 
@@ -150,7 +150,7 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from aspire_llm.comparison import write_comparison
+    from aspire_llm.report import write_comparison
 
     print(write_comparison(options.runs, options.output))
 
@@ -169,10 +169,10 @@ def _check_data(options: argparse.Namespace) -> None:
     )
 
 
-def _print_results(directory: Path, metrics: dict[str, object]) -> None:
+def _print_results(directory: Path, metrics: "RunMetrics") -> None:
     from aspire_llm.report import results_table
 
-    print(results_table(metrics))
+    print(results_table(metrics.to_json()))
     print(f"\nReport: {directory / 'report.html'}")
 
 

@@ -147,10 +147,13 @@ class ScoreConfig(_Section):
 
     Attributes:
         alpha: Weight of log P(z_c) against the mean log-likelihood.
+        calibration: How the score becomes a confidence: Platt's logistic curve, or isotonic regression (for some
+            hundred calibration questions and more).
         abstain_below: Answers whose calibrated confidence is lower are withheld.
     """
 
     alpha: Probability = 0.25
+    calibration: Literal["platt", "isotonic"] = "platt"
     abstain_below: Probability = 0.5
 
 
@@ -187,6 +190,7 @@ class RunConfig(_Section):
         seed: Seeds splits, initialisation, data order, sampling and the bootstrap.
         device: ``auto`` (CUDA where there is one), or a torch device.
         dtype: Floating-point type of the frozen model; adapters are float32 throughout.
+        speed: ``fast``, or ``plain``: without the kernels that are faster on CPU. Changes results by rounding alone.
     """
 
     model: str = "demo"
@@ -200,6 +204,7 @@ class RunConfig(_Section):
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    speed: Literal["fast", "plain"] = "fast"
 
     @model_validator(mode="after")
     def _check(self) -> "RunConfig":

@@ -77,7 +77,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def differing_keys(ours: RunConfig, theirs: RunConfig) -> list[str]:
     """Dotted keys in which two configurations differ."""
-    mine, other = _flatten(ours.model_dump(mode="json")), _flatten(theirs.model_dump(mode="json"))
+    mine, other = flatten(ours.model_dump(mode="json")), flatten(theirs.model_dump(mode="json"))
     return sorted(key for key in mine.keys() | other.keys() if mine.get(key) != other.get(key))
 
 
@@ -89,10 +89,11 @@ def _set(settings: dict[str, Any], path: Sequence[str], value: object) -> None:
     settings[path[-1]] = value
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
 
 
@@ -100,7 +101,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "config"
     if first["type"] == "extra_forbidden":
-        known = list(_flatten(RunConfig().model_dump(mode="json")))
+        known = list(flatten(RunConfig().model_dump(mode="json")))
         nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
         return f"unknown config key {key!r}; the nearest known key is {nearest!r}"
     return f"config key {key!r}: got {first['input']!r}; {first['msg'].removeprefix('Value error, ')}"

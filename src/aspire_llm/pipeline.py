@@ -1,63 +1,67 @@
 """The whole of ASPIRE over one run directory: three stages, predictions, calibration, metrics, report.
 
-Each step takes its output from the run directory if it is there, and computes it if it is not.
+Each step takes its output from the run directory if it is there, and computes it if it is not; what a changed setting
+makes again is in the table of `rundir/steps.py`. Labels, scores and figures follow from stored answers in seconds, so
+they are made again every time, and without torch, which takes seconds to import.
 """
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
-from functools import partial
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from torch import Tensor
-
-from aspire_llm.comparison import write_tables
-from aspire_llm.config import RunConfig, TrainingConfig
-from aspire_llm.correctness import label
-from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import (
-    SELF_EVALUATION,
-    TASK,
-    Adapter,
-    frozen,
-    load_adapter,
-    new_adapter,
-    num_soft_tokens,
-    save_adapter,
-)
-from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
+from aspire_llm.config import RunConfig
+from aspire_llm.data import load_splits
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.methods.catalogue import UNTUNED, score_outputs
 from aspire_llm.methods.evaluation import evaluate_run
-from aspire_llm.methods.run_source import RunSource, answer_sets, load_splits
-from aspire_llm.methods.scoring import CHEAP, forget_changed, resolve_methods, score_answers
-from aspire_llm.predictor import EXAMPLES, SelectivePredictor, likeliest_answers, load_model, new_encoder
-from aspire_llm.records import LabelledAnswer, Question, Split
-from aspire_llm.report import write_report
-from aspire_llm.results.lines import prediction_line, read_sample, sample_line, untuned_line
-from aspire_llm.rundir.directory import RunDirectory, append_lines
-from aspire_llm.rundir.provenance import record_provenance, record_seconds_a_question, timed
-from aspire_llm.selection import Calibration, Infeasible, fit_calibration
-from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
-from aspire_llm.stages.stage2_answer_sampling import sample_answers
-from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_examples, verdict_loss
-from aspire_llm.stages.training_loop import TrainingLoop
+from aspire_llm.methods.scoring import CHEAP, resolve_methods, score_answers
+from aspire_llm.records import Prediction, Split, UntunedAnswer
+from aspire_llm.report import write_report, write_tables
+from aspire_llm.results.calibration import CALIBRATION, decision_rule
+from aspire_llm.results.metrics import RunMetrics
+from aspire_llm.results.predictions import (
+    CALIBRATION_PREDICTIONS,
+    PREDICTIONS,
+    UNTUNED_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+)
+from aspire_llm.results.questions import EXAMPLES
+from aspire_llm.results.samples import SAMPLES
+from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.files import Lines
+from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, Provenance, fingerprint, installed_versions, timed
+from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
+from aspire_llm.selection import Calibration, DecisionRule, Infeasible, fit_calibration
 
-Example = TypeVar("Example")
-Loss: TypeAlias = Callable[[Sequence[Example]], Tensor]
+if TYPE_CHECKING:
+    from aspire_llm.lm.tokenization import EncodedPrompt
+    from aspire_llm.methods.source import ModelSource
+    from aspire_llm.run_model import RunModel
+
+T = TypeVar("T")
 
 BATCHES_AT_ONCE = 4  # batches between two writes: questions among them are sorted by length
-_TITLES = {TASK: "stage 1", SELF_EVALUATION: "stage 3"}
 
 
-def run(config: RunConfig, output: str | Path, *, fresh: bool = False, methods: str | None = None) -> dict[str, Any]:
+def run(
+    config: RunConfig,
+    output: str | Path,
+    *,
+    fresh: bool = False,
+    remake: bool = False,
+    methods: str | None = None,
+) -> RunMetrics:
     """Run all of ASPIRE, or what is missing of it, into a run directory.
 
     Args:
         config: The settings.
         output: The run directory; made where it is not there, resumed where it is.
         fresh: Replace a run that is there.
+        remake: Train again what other settings than those of the run that is there change, and keep the rest.
         methods: Selection methods to evaluate, separated by commas, or ``all``; None for those that cost nothing.
 
     Returns:
@@ -66,12 +70,11 @@ def run(config: RunConfig, output: str | Path, *, fresh: bool = False, methods: 
     Raises:
         AspireError: The settings, the data, the model or the directory do not fit; nothing is half written.
     """
-    directory = RunDirectory.plan(Path(output), config, fresh=fresh)
-    names = resolve_methods(methods, directory)
+    directory = RunDirectory.plan(Path(output), config, fresh=fresh, remake=remake)
+    names, left_out = resolve_methods(methods, config)
     pipeline = Pipeline(directory)
-    forget_changed(directory)
-    directory.start()
-    return pipeline.run(*names, optional=methods in (None, "all"))
+    pipeline.begin()
+    return pipeline.run(names, left_out, optional=methods in (None, "all"))
 
 
 class Pipeline:
@@ -82,181 +85,219 @@ class Pipeline:
     """
 
     def __init__(self, directory: RunDirectory) -> None:
-        self.directory = directory
-        self.config = directory.config
+        self.directory, self.folder, self.config = directory, directory.path, directory.config
         self.questions, self.examples = load_splits(self.config)
-        self.backbone = load_model(self.config)
-        self._try_lora()
-        self._soft_tokens = num_soft_tokens(self.backbone, self.config.stage1, self.config.stage3)
-        self.encoder = new_encoder(self.backbone, self.config, self.examples)
-        self.verdict_tokens = self.encoder.verdict_tokens(self.config.stage3.verdict_words)
-        everything = [question for split in Split for question in self.questions[split]]
-        self.contexts_cut = sum(self.encoder.prompt(question).cut for question in everything)
-        if self.contexts_cut:
-            print(f"contexts cut to the model's window: {self.contexts_cut} of {len(everything)}", file=sys.stderr)
+        self._is_begun = False
 
-    def _try_lora(self) -> None:
-        """Where peft has no LoRA for the model, that is known before anything is computed or written."""
-        for name, config in ((TASK, self.config.stage1), (SELF_EVALUATION, self.config.stage3)):
-            if config.adapter == "lora":
-                new_adapter(self.backbone, name, config, seed=self.config.seed)
+    @cached_property
+    def model(self) -> "RunModel":
+        """The model of the run, loaded where something has to be computed."""
+        from aspire_llm.run_model import RunModel
+
+        model = RunModel(self.directory, self.questions, self.examples)
+        if model.contexts_cut:
+            total = sum(map(len, self.questions.values()))
+            print(f"contexts cut to the model's window: {model.contexts_cut} of {total}", file=sys.stderr)
+        if self._is_begun:
+            self._record_provenance(model)
+        return model
+
+    def begin(self) -> None:
+        """Make the directory, or go on with what is there: what other settings make stale is removed.
+
+        Raises:
+            RunDirectoryError: The run was begun with other questions.
+        """
+        earlier = self.directory.is_begun and PROVENANCE.exists(self.folder)
+        table = (*OUTPUTS, *score_outputs())
+        outdated = stale(self.directory.changed, table)
+        if earlier and not any(key == "seed" or key.startswith("data.") for key in self.directory.changed):
+            self._check_data()
+        if any(output.name == CUT_CONTEXTS for output in outdated):
+            known = PROVENANCE.read(self.folder).data.contexts_cut if earlier else 0
+            outdated = stale(self.directory.changed, table, contexts_cut=bool(known or self.model.contexts_cut))
+        if not earlier:
+            _ = self.model.prompts  # a model or a question that does not fit is known before anything is written
+        self.directory.start(outdated)
+        self._is_begun = True
+        if "model" in vars(self):
+            self._record_provenance(self.model)
+        EXAMPLES.write(self.folder, self.examples)
 
     def run(
         self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = False
-    ) -> dict[str, Any]:
-        """All steps, with these methods evaluated (see `score_answers`); the content of `metrics.json`."""
-        record_provenance(
-            self.directory,
-            self.questions,
-            model_type=self.backbone.model.config.model_type,
-            parameters=self.backbone.num_parameters,
-            device=self.backbone.device,
-            contexts_cut=self.contexts_cut,
-        )
-        self.directory.write_json(EXAMPLES, [asdict(example) for example in self.examples])
-        with timed(self.directory, "stage1"):
-            task = self.tune_task()
-        with timed(self.directory, "stage2"):
-            samples = self.sample_answers(task)
-        with timed(self.directory, "stage3"):
-            self_evaluation = self.learn_self_evaluation(task, samples)
-        with timed(self.directory, "prediction"):
-            self.predict_untuned()
-            predictor = self.predict(AdaptedModel(self.backbone, task, self_evaluation))
-        with timed(self.directory, "evaluation"):
-            sets = answer_sets(self.directory, RunSource(self.directory, predictor))
-            left_out = {**(left_out or {}), **score_answers(self.directory, sets, methods, optional=optional)}
-            metrics = evaluate_run(self.directory, methods, left_out=left_out)
-        write_report(self.directory.path)
-        write_tables(self.directory.path)
+    ) -> RunMetrics:
+        """Take all steps.
+
+        Args:
+            methods: Names of the selection methods to evaluate.
+            left_out: Of further methods, why they are not among them.
+            optional: Whether a method that the data do not allow is left out rather than an error.
+
+        Returns:
+            The content of `metrics.json`.
+        """
+        for name, step in (
+            ("stage1", self.tune_task),
+            ("stage2", self.sample_answers),
+            ("stage3", self.learn_self_evaluation),
+            ("prediction", self.predict),
+        ):
+            with timed(self.folder, name):
+                step()
+        with timed(self.folder, "evaluation"):
+            metrics = evaluate_answers(
+                self.folder, self.config, self.answer_sets(), methods, left_out, optional=optional
+            )
+        write_report(self.folder)
+        write_tables(self.folder)
         return metrics
 
-    def tune_task(self) -> Adapter:
+    def tune_task(self) -> None:
         """Stage 1: θp from the references of the training split."""
+        if not (self.folder / "task_adapter").is_dir():
+            self.model.tune_task()
 
-        def loss(adapter: Adapter) -> Loss[TaskExample]:
-            return partial(task_loss, AdaptedModel(self.backbone, adapter))
+    def sample_answers(self) -> None:
+        """Stage 2: the tuned model's answers to the training and validation splits, labelled."""
+        splits = (Split.TRAIN, Split.VALIDATION)
+        samples = self._fill(SAMPLES, "stage 2", splits, lambda prompts: self.model.sample_answers(prompts))
+        threshold = self.config.correctness.train_threshold
+        _rewrite(self.folder, SAMPLES, samples, lambda own: own.relabelled(threshold))
 
-        def examples(split: Split) -> list[TaskExample]:
-            return task_examples(self.questions[split], self.encoder, self.backbone.eos_token_id)
-
-        def length(example: TaskExample) -> int:
-            return self._soft_tokens[0] + len(example.prompt.token_ids) + len(example.target)
-
-        return self._trained(TASK, self.config.stage1, loss, length, examples)
-
-    def sample_answers(self, task: Adapter) -> dict[str, list[LabelledAnswer]]:
-        """Stage 2: the tuned model's answers to the training and validation splits, by question id."""
-        questions = [*self.questions[Split.TRAIN], *self.questions[Split.VALIDATION]]
-        model = AdaptedModel(self.backbone, task)
-
-        def lines(part: Sequence[Question]) -> list[str]:
-            sampled = sample_answers(
-                model, self.encoder, part, self.config.stage2, self.config.correctness, seed=self.config.seed
-            )
-            return [sample_line(question.id, answers) for question, answers in zip(part, sampled, strict=True)]
-
-        self._append("samples.jsonl", "stage 2", questions, lines)
-        return dict(read_sample(line) for line in self.directory.read_lines("samples.jsonl"))
-
-    def learn_self_evaluation(self, task: Adapter, samples: Mapping[str, Sequence[LabelledAnswer]]) -> Adapter:
+    def learn_self_evaluation(self) -> None:
         """Stage 3: θs from the labelled answers."""
+        if not (self.folder / "self_eval_adapter").is_dir():
+            self.model.learn_self_evaluation()
 
-        config = self.config.stage3
-        budget = None if config.kept_prefixes == "auto" else config.kept_prefixes * 2**20
-        kept = KeptPrefixes(self.backbone, budget)
+    def predict(self) -> None:
+        """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""
+        rule = decision_rule(self.config)
+        untuned = self._fill(
+            UNTUNED_PREDICTIONS,
+            "prediction before tuning",
+            (Split.TEST,),
+            lambda prompts: self.model.answer_untuned(prompts),
+        )
+        _rewrite(self.folder, UNTUNED_PREDICTIONS, untuned, rule.judge_again)
+        answered = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule)
+        calibration = _calibrate(answered, self.config.score.calibration)
+        CALIBRATION.write(self.folder, calibration)
+        self._decided(PREDICTIONS, "prediction", Split.TEST, decision_rule(self.config, calibration))
+        if "model" in vars(self):
+            self._record_seconds(self.model)
 
-        def loss(adapter: Adapter) -> Loss[VerdictExample]:
-            model = AdaptedModel(self.backbone, task, adapter)
-            return partial(verdict_loss, model, self.verdict_tokens, read=kept.read)
+    def validation_predictions(self) -> list[Prediction]:
+        """Predictions for the validation split, for what methods choose there."""
+        return self._decided(VALIDATION_PREDICTIONS, "validation", Split.VALIDATION, decision_rule(self.config))
 
-        def length(example: VerdictExample) -> int:
-            answers = [*example.correct, *example.wrong]
-            return num_positions(self.backbone, example.prompt, answers, self._soft_tokens)
+    def answer_sets(self) -> dict[str, AnswerSet]:
+        """The answers to the test split by suffix: the tuned model's and the untuned one's."""
 
-        def examples(split: Split) -> list[VerdictExample]:
-            return verdict_examples(self.questions[split], samples, self.encoder, config)
-
-        return self._trained(SELF_EVALUATION, config, loss, length, examples)
-
-    def predict_untuned(self) -> None:
-        """The base model's answers to the test split."""
-        model = AdaptedModel(self.backbone)
-        threshold = self.config.correctness.eval_threshold
-
-        def lines(part: Sequence[Question]) -> list[str]:
-            answers = by_length(
-                [len(self.encoder.prompt(question).token_ids) for question in part],
-                self.config.stage2.batch_size,
-                lambda indices: likeliest_answers(model, self.encoder, [part[i] for i in indices], self.config),
+        def answers(suffix: str, given: Sequence[Prediction] | Sequence[UntunedAnswer]) -> AnswerSet:
+            return AnswerSet(
+                self.folder,
+                self.config,
+                self.questions[Split.TEST],
+                given,
+                source=lambda: self.source(self.model.prompts[Split.TEST], tuned=not suffix),
+                validation=self.validation_predictions,
+                suffix=suffix,
             )
-            return [untuned_line(q, label(answer, q, threshold)) for q, answer in zip(part, answers, strict=True)]
 
-        self._append("predictions_untuned.jsonl", "prediction before tuning", self.questions[Split.TEST], lines)
+        untuned = UNTUNED_PREDICTIONS.read(self.folder)
+        return {"": answers("", PREDICTIONS.read(self.folder)), UNTUNED: answers(UNTUNED, untuned)}
 
-    def predict(self, model: AdaptedModel) -> SelectivePredictor:
-        """Scores of the calibration split, confidence from them, and predictions for the test split."""
-        uncalibrated = SelectivePredictor(model, self.encoder, self.config)
-        self._append(
-            "calibration_predictions.jsonl",
-            "calibration",
-            self.questions[Split.CALIBRATION],
-            lambda part: [prediction_line(prediction) for prediction in uncalibrated.predict(part)],
-        )
-        calibration = self._calibrate()
-        predictor = SelectivePredictor(model, self.encoder, self.config, calibration)
-        self._append(
-            "predictions.jsonl",
-            "prediction",
-            self.questions[Split.TEST],
-            lambda part: [prediction_line(prediction) for prediction in predictor.predict(part)],
-        )
-        if predictor.num_questions:
-            record_seconds_a_question(self.directory, predictor.seconds, predictor.num_questions)
-        return predictor
+    def source(self, prompts: "Sequence[EncodedPrompt]", *, tuned: bool = True) -> "ModelSource":
+        """What the model offers to methods that score its answers.
 
-    def _calibrate(self) -> Calibration | None:
-        lines = self.directory.read_lines("calibration_predictions.jsonl")
-        known = [line for line in lines if line["correct"] is not None]
-        fitted = fit_calibration([line["selection_score"] for line in known], [line["correct"] for line in known])
-        if isinstance(fitted, Infeasible):
-            self.directory.write_json("calibration.json", {"method": None, "reason": fitted.reason})
-            return None
-        self.directory.write_json("calibration.json", fitted.to_json())
-        return fitted
+        Args:
+            prompts: The questions answered.
+            tuned: Whether the tuned model answered them, or the one before tuning.
+        """
+        from aspire_llm.methods.source import ModelSource
 
-    def _trained(
+        return ModelSource(self.model, prompts, tuned=tuned)
+
+    def _decided(self, file: Lines[Prediction], title: str, split: Split, rule: DecisionRule) -> list[Prediction]:
+        """The predictions of a split, answered where they are not yet, and decided anew by the rule."""
+        found = self._fill(file, title, (split,), lambda prompts: self.model.predictor.predict_prompts(prompts))
+        return _rewrite(self.folder, file, found, rule.decide_again)
+
+    def _fill(
         self,
-        name: str,
-        config: TrainingConfig,
-        loss: Callable[[Adapter], "Loss[Example]"],
-        length: Callable[[Example], int],
-        examples: Callable[[Split], list[Example]],
-    ) -> Adapter:
-        folder = f"{name}_adapter"
-        if (self.directory.path / folder).is_dir():
-            return load_adapter(self.backbone, name, self.directory.path / folder)
-        adapter = new_adapter(self.backbone, name, config, seed=self.config.seed)
-        loop = TrainingLoop(
-            _TITLES[name],
-            adapter.parameters(),
-            loss(adapter),
-            length,
-            config,
-            seed=self.config.seed,
-            checkpoint=self.directory.path / f"{folder}.checkpoint",
-            log=self.directory.log,
-        )
-        recomputing = self.backbone.layers_recomputed() if config.recompute_layers else nullcontext()
-        with recomputing:
-            loop.fit(examples(Split.TRAIN), examples(Split.VALIDATION))
-        with self.directory.new_folder(folder) as path:
-            save_adapter(adapter, path)
-        loop.finish()
-        return frozen(adapter)
+        file: Lines[T],
+        title: str,
+        splits: Sequence[Split],
+        compute: "Callable[[Sequence[EncodedPrompt]], Sequence[T]]",
+    ) -> list[T]:
+        def computed(places: Sequence[int]) -> Sequence[T]:
+            prompts = [prompt for split in splits for prompt in self.model.prompts[split]]
+            return compute([prompts[place] for place in places])
 
-    def _append(
-        self, name: str, title: str, questions: Sequence[Question], lines: Callable[[Sequence[Question]], list[str]]
-    ) -> None:
-        size = BATCHES_AT_ONCE * self.config.stage2.batch_size
-        append_lines(self.directory.path / name, title, questions, size, lines)
+        count = sum(len(self.questions[split]) for split in splits)
+        return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
+
+    def _check_data(self) -> None:
+        if PROVENANCE.read(self.folder).data.sha256 != fingerprint(self.questions):
+            raise RunDirectoryError(
+                f"{self.folder}: the data have changed since this run began; choose another --output, or --fresh to "
+                "replace it"
+            )
+
+    def _record_provenance(self, model: "RunModel") -> None:
+        earlier = PROVENANCE.read(self.folder) if PROVENANCE.exists(self.folder) else None
+        made = Provenance(
+            versions=installed_versions(),
+            seed=self.config.seed,
+            model=model.facts,
+            data=DataFacts.of(self.config.data.source, self.questions, model.contexts_cut),
+            hardware=model.hardware,
+        )
+        if earlier:
+            made = replace(made, seconds=earlier.seconds, seconds_per_question=earlier.seconds_per_question)
+        PROVENANCE.write(self.folder, made)
+
+    def _record_seconds(self, model: "RunModel") -> None:
+        """What answering a question takes, and judging the answer: what the cost of every method is relative to."""
+        predictor = model.predictor
+        if predictor.num_questions:
+            per_question = {step: total / predictor.num_questions for step, total in predictor.seconds.items()}
+            provenance = PROVENANCE.read(self.folder)
+            PROVENANCE.write(self.folder, replace(provenance, seconds_per_question=per_question))
+
+
+def evaluate_answers(
+    folder: Path,
+    config: RunConfig,
+    sets: Mapping[str, AnswerSet],
+    methods: Sequence[str],
+    left_out: Mapping[str, str] | None = None,
+    *,
+    optional: bool,
+) -> RunMetrics:
+    """Score answers by methods and write the figures.
+
+    Args:
+        folder: Of the answers.
+        config: Of the run.
+        sets: The answers by suffix.
+        methods: From `resolve_methods`.
+        left_out: Of further methods, why they are not among them.
+        optional: Whether a method that the data do not allow is left out rather than an error.
+    """
+    missing = score_answers(folder, sets, methods, optional=optional)
+    return evaluate_run(folder, config, methods, left_out={**(left_out or {}), **missing})
+
+
+def _rewrite(folder: Path, file: Lines[T], records: list[T], revise: Callable[[T], T]) -> list[T]:
+    """The records revised; written where that changes any."""
+    revised = [revise(record) for record in records]
+    if revised != records:
+        file.write(folder, revised)
+    return revised
+
+
+def _calibrate(predictions: Sequence[Prediction], method: str) -> Calibration | Infeasible:
+    known = [(own.scored.selection_score, own.correct) for own in predictions if own.correct is not None]
+    return fit_calibration([score for score, _ in known], [correct for _, correct in known], method)

@@ -1,32 +1,24 @@
 """Several runs for one question: how much do the figures vary with the seed, and with a setting?"""
 
-import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aspire_llm.comparison import write_tables
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import parse_change, with_changes
-from aspire_llm.errors import ConfigError
-from aspire_llm.methods.evaluation import REFERENCE, method_scores
+from aspire_llm.config_files import differing_keys, parse_change, with_changes
 from aspire_llm.pipeline import run
-from aspire_llm.records import LabelledAnswer
-from aspire_llm.report import write_report
-from aspire_llm.results.lines import read_sample, sample_line
-from aspire_llm.rundir.directory import RunDirectory, write_text
-from aspire_llm.selection import evaluate, over_seeds, selection_score
+from aspire_llm.records import Answers
+from aspire_llm.report import write_report, write_tables
+from aspire_llm.results.metrics import METRICS, RunMetrics
+from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint
+from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.files import write_text
+from aspire_llm.rundir.provenance import PROVENANCE
+from aspire_llm.rundir.steps import OUTPUTS, stale
+from aspire_llm.selection import defined, over_seeds
 
-METRICS = ("auroc", "auacc")
-# What a setting leaves as it was, and need not be computed again.
-_SHARED = {
-    "score.alpha": (),
-    "correctness.train_threshold": ("task_adapter", "samples.jsonl", "predictions_untuned.jsonl"),
-    "stage2.num_beams": ("task_adapter",),
-    "data.max_train": ("predictions_untuned.jsonl",),
-}
 _LABELS = {
     "score.alpha": "α, weight of the self-evaluation",
     "correctness.train_threshold": "γ, Rouge-L above which a training answer counts as correct",
@@ -41,29 +33,29 @@ DEFAULT_SWEEPS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """Values of one configuration key."""
+class _Values:
+    """Values of one configuration key, each with the configuration that has it."""
 
     key: str
-    values: tuple[Any, ...]
+    variants: tuple[tuple[Any, RunConfig], ...]
 
     @classmethod
-    def parse(cls, text: str) -> "Sweep":
-        """From ``key=value,value,…``.
-
-        Raises:
-            ConfigError: It has another form, or the key cannot be swept.
-        """
+    def parse(cls, text: str, base: RunConfig) -> "_Values":
+        """From ``key=value,value,…``; ConfigError where it has another form, or a value does not fit the key."""
         key, values = parse_change(text)
-        if key not in _SHARED:
-            raise ConfigError(f"cannot sweep {key}; choose among {', '.join(_SHARED)}")
         listed = [parse_change(f"{key}={value}")[1] for value in str(values).split(",")]
-        return cls(key, tuple(listed))
+        return cls(key, tuple((value, with_changes(base, [(key, value)])) for value in listed))
 
 
 def run_seeds(
-    config: RunConfig, output: Path, seeds: int, *, fresh: bool = False, methods: str | None = None
-) -> dict[str, Any]:
+    config: RunConfig,
+    output: Path,
+    seeds: int,
+    *,
+    fresh: bool = False,
+    remake: bool = False,
+    methods: str | None = None,
+) -> RunMetrics:
     """Run with the seeds s, s + 1, …, where s is the configuration's; the first run holds the summary.
 
     Args:
@@ -71,24 +63,24 @@ def run_seeds(
         output: Directory of the first run; the others stand in `OUTPUT/seeds/SEED`.
         seeds: How many.
         fresh: Replace the runs that are there.
+        remake: As in `run`.
         methods: As in `run`.
 
     Returns:
-        The content of `metrics.json` of the first run; `seeds.json` beside it holds means, standard deviations and
-        intervals over the seeds.
+        The metrics of the first run; `seeds.json` beside it holds means, standard deviations and intervals over the
+        seeds.
     """
-    first = run(config, output, fresh=fresh, methods=methods)
-    all_metrics = [first]
-    for seed in range(config.seed + 1, config.seed + seeds):
+    numbers = range(config.seed, config.seed + seeds)
+    runs = []
+    for seed in numbers:
+        folder = output if seed == config.seed else output / "seeds" / str(seed)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         own = with_changes(config, [("seed", seed)])
-        folder = output / "seeds" / str(seed)
-        folder.parent.mkdir(exist_ok=True)
-        all_metrics.append(run(own, folder, fresh=fresh, methods=methods))
-    summary = over_seeds(all_metrics, list(range(config.seed, config.seed + seeds)))
-    _write_json(output / "seeds.json", summary)
+        runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods))
+    SEEDS.write(output, over_seeds([metrics.evaluation for metrics in runs], numbers))
     write_report(output)
     write_tables(output)
-    return first
+    return runs[0]
 
 
 def sweep(run_dir: Path, sweeps: Sequence[str] = DEFAULT_SWEEPS) -> Path:
@@ -104,43 +96,36 @@ def sweep(run_dir: Path, sweeps: Sequence[str] = DEFAULT_SWEEPS) -> Path:
         The path of `sweep.json`, which the report reads.
 
     Raises:
-        ConfigError: A key cannot be swept, or a value does not fit it.
+        ConfigError: A key is unknown, or a value does not fit it.
         RunDirectoryError: There is no finished run.
     """
     base = RunDirectory.open(run_dir)
-    base.read_json("metrics.json")
-    parsed = [Sweep.parse(text) for text in sweeps]
-    variants = [[(value, with_changes(base.config, [(each.key, value)])) for value in each.values] for each in parsed]
-    result = []
-    for each, own in zip(parsed, variants, strict=True):
-        points = [
-            {"value": value, "methods": _figures(_variant(base, each.key, value, config))} for value, config in own
-        ]
-        result.append({"parameter": each.key, "label": _LABELS[each.key], "points": points})
-        _write_json(run_dir / "sweep.json", {"sweeps": result})
+    METRICS.read(run_dir)
+    result: list[Sweep] = []
+    for values in [_Values.parse(text, base.config) for text in sweeps]:
+        points = [SweepPoint(value, _figures(_variant(base, values.key, value, own))) for value, own in values.variants]
+        result.append(Sweep(values.key, _LABELS.get(values.key, values.key), tuple(points)))
+        SWEEPS.write(run_dir, tuple(result))
     write_report(run_dir)
-    return run_dir / "sweep.json"
+    return run_dir / SWEEPS.name
 
 
-def _variant(base: RunDirectory, key: str, value: object, config: RunConfig) -> Mapping[str, Any]:
-    """The metrics of one variant."""
-    if key == "score.alpha":  # the stored answers and verdicts, mixed anew
-        lines = base.read_lines("predictions.jsonl")
-        mixed = [selection_score(line["log_likelihood"], line["log_self_eval"], config.score.alpha) for line in lines]
-        return evaluate([method_scores(REFERENCE, mixed, lines)], seed=base.config.seed).to_json()
-    folder = base.path / "sweeps" / f"{key}={value}"
+def _variant(base: RunDirectory, key: str, value: object, config: RunConfig) -> RunMetrics:
+    """The metrics of the run with another value of a key, which begins with all that this leaves as it was."""
+    folder = base.path / "sweeps" / f"{key}={value}".replace("/", "-")
     if not (folder / "config.yaml").is_file():
-        folder.parent.mkdir(exist_ok=True)
+        cut = bool(PROVENANCE.read(base.path).data.contexts_cut)
+        outdated = {output.name for output in stale(differing_keys(base.config, config), contexts_cut=cut)}
         partial = folder.with_name(f".{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        for name in _SHARED[key]:
+        partial.mkdir(parents=True)
+        for name in (output.name for output in OUTPUTS if output.name not in outdated):
             _copy(base.path / name, partial / name)
-        if key == "correctness.train_threshold":
-            _relabel(partial / "samples.jsonl", config.correctness.train_threshold)
+        if not outdated:
+            _copy(base.path / PROVENANCE.name, partial / PROVENANCE.name)
         write_text(partial / "config.yaml", config.to_yaml())
         partial.replace(folder)
-    return run(config, folder)
+    return run(config, folder, remake=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -150,28 +135,16 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _relabel(path: Path, threshold: float) -> None:
-    """Judge stored samples by another Rouge-L threshold."""
-    with path.open(encoding="utf-8") as file:
-        samples = [read_sample(json.loads(line)) for line in file]
-    text = "".join(f"{line}\n" for line in _relabelled(samples, threshold))
-    write_text(path, text)
-
-
-def _relabelled(samples: Sequence[tuple[str, list[LabelledAnswer]]], threshold: float) -> Iterator[str]:
-    for question_id, answers in samples:
-        judged = [LabelledAnswer(own.answer, own.rouge_l, own.rouge_l > threshold) for own in answers]
-        yield sample_line(question_id, judged)
-
-
-def _figures(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    keys = ("accuracy", *METRICS, *(f"{metric}_ci" for metric in METRICS))
+def _figures(metrics: RunMetrics) -> dict[str, SweepFigures]:
+    """Of the methods on the tuned model's answers: the untuned one's are on another scale."""
     return {
-        name: {key: figures.get(key) for key in keys}
-        for name, figures in metrics["methods"].items()
-        if figures.get("answers") != "untuned"  # another model's answers, on another scale
+        name: SweepFigures(
+            accuracy=own.accuracy,
+            auroc=defined(own.auroc),
+            auacc=own.auacc,
+            auroc_ci=defined(own.auroc_ci),
+            auacc_ci=defined(own.auacc_ci),
+        )
+        for name, own in metrics.methods.items()
+        if metrics.origins[name].answers is Answers.TUNED
     }
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -69,7 +69,7 @@ def test_empty_answers_alone(llama: Backbone) -> None:
 def test_answers_that_begin_alike_are_read_as_one_tree(
     backbone: Backbone, as_tree: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backbone.takes_trees = None if as_tree else False
+    backbone.fast.takes_trees = None if as_tree else False
     model = adapted(backbone)
     prompts = [encoder_of(backbone).prompt(question) for question in QUESTIONS]
     answers = [[(5, 6, 7), (5, 6), (5, 8, 9, 9), (), (5, 6, 7)], [(9,), (10, 9)]]

@@ -121,7 +121,7 @@ def test_a_run_completes(
     expanded_model(architecture, len(tokenizer)).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     metrics = run(settings(tmp_path / "model", data_file), tmp_path / "run")
-    assert metrics["n"] == 8
+    assert metrics.n == 8
     stored = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
     (asked,) = SelectivePredictor.load(tmp_path / "run").predict([stored[0]["question"]])
     assert asked.scored.answer.text == stored[0]["answer"]

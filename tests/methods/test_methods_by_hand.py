@@ -21,36 +21,44 @@ from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import AnswerFeatures
 from aspire_llm.methods.answer_set import Judged
 from aspire_llm.methods.asking import asking_prompt
-from aspire_llm.methods.aspire_variants import best_alpha
+from aspire_llm.methods.aspire_alpha import best_alpha
+from aspire_llm.methods.likelihood_features import likelihood_features
 from aspire_llm.methods.p_true import _examples
-from aspire_llm.methods.probes import fitted_probe, likelihood_features
-from aspire_llm.methods.run_source import RunSource, answer_sets
+from aspire_llm.methods.probes import fitted_probe
 from aspire_llm.methods.scoring import resolve_methods, score_answers
-from aspire_llm.records import Question, Split
+from aspire_llm.pipeline import Pipeline
+from aspire_llm.records import Prediction, Question, SampledAnswer, ScoredAnswer, Split
 from aspire_llm.rundir.directory import RunDirectory
 
 
+def opened(folder: Path, **rivals: object) -> Pipeline:
+    """A finished run, with other settings of the rivals."""
+    directory = RunDirectory.open(folder)
+    changed = directory.config.rivals.model_copy(update=rivals)
+    return Pipeline(RunDirectory(folder, directory.config.model_copy(update={"rivals": changed})))
+
+
 def test_drawn_answers_have_the_model_s_own_likelihoods(finished: Path) -> None:
-    source = RunSource(RunDirectory.open(finished))
-    question = source.questions[Split.TEST][0]
+    run = opened(finished)
+    question = run.questions[Split.TEST][0]
     line = lines_of(finished, "rival_samples.jsonl")[0]
     assert line["id"] == question.id
-    model = AdaptedModel(source.model.backbone, source.model.task)
+    model = AdaptedModel(run.model.backbone, run.model.task)
     for sample in line["samples"]:
-        prompt = source.encoder.prompt(question)
+        prompt = run.model.encoder.prompt(question)
         log_probs = torch.log_softmax(full_forward(model, sequence_embeddings(model, prompt, sample["token_ids"])), -1)
-        targets = [*sample["token_ids"], source.model.backbone.eos_token_id][: len(sample["log_probs"])]
+        targets = [*sample["token_ids"], run.model.backbone.eos_token_id][: len(sample["log_probs"])]
         start = log_probs.shape[0] - len(sample["token_ids"]) - 1
         expected = [float(log_probs[start + i, token]) for i, token in enumerate(targets)]
         assert sample["log_probs"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_asking_reads_the_choice_from_a_plain_forward(finished: Path) -> None:
-    source = RunSource(RunDirectory.open(finished))
-    model = AdaptedModel(source.model.backbone, source.model.task)
-    tokenizer = source.model.backbone.tokenizer
+    run = opened(finished)
+    model = AdaptedModel(run.model.backbone, run.model.task)
+    tokenizer = run.model.backbone.tokenizer
     for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
-        text = asking_prompt(source.questions[Split.TEST][i], line["answer"])
+        text = asking_prompt(run.questions[Split.TEST][i], line["answer"])
         assert text.endswith("The possible answer is:")
         true, false = (tokenizer(f"{text} ({letter}) ")["input_ids"] for letter in "AB")
         common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
@@ -69,8 +77,7 @@ def test_p_true_shows_ideas_and_examples() -> None:
 
 
 def test_probes_are_sklearn_s_regression_on_the_named_features(finished: Path) -> None:
-    directory = RunDirectory.open(finished)
-    answers = answer_sets(directory, RunSource(directory))[""]
+    answers = opened(finished).answer_sets()[""]
     (train, train_features), (validation, validation_features) = (
         answers.judged[split] for split in (Split.TRAIN, Split.VALIDATION)
     )
@@ -98,24 +105,28 @@ def test_a_probe_needs_both_labels() -> None:
         fitted_probe((np.zeros((2, 1)), judged), (np.zeros((2, 1)), judged))
 
 
+def prediction(log_likelihood: float, log_self_eval: float, correct: bool) -> Prediction:
+    answer = SampledAnswer("", (), log_likelihood, 1)
+    return Prediction(
+        Question("", ""), ScoredAnswer(answer, math.exp(log_self_eval), log_self_eval, 0.0), correct=correct
+    )
+
+
 def test_alpha_is_the_best_on_validation() -> None:
-    lines = [
-        {"log_likelihood": -1.0, "log_self_eval": -0.1 * i, "correct": i < 3} for i in range(6)
-    ]  # the likelihood says nothing: any α above 0 is best, and the smallest wins
-    assert best_alpha(lines) == pytest.approx(0.05)
+    given = [prediction(-1.0, -0.1 * i, i < 3) for i in range(6)]
+    # The likelihood says nothing: any α above 0 is best, and the smallest wins.
+    assert best_alpha(given) == pytest.approx(0.05)
     with pytest.raises(DataError, match="right, or all wrong"):
-        best_alpha(lines[:3])
+        best_alpha(given[:3])
 
 
 def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> None:
-    directory = RunDirectory.open(finished)
-    rivals = directory.config.rivals.model_copy(update={"judge": finished})
-    directory.config = directory.config.model_copy(update={"rivals": rivals})
-    names, _ = resolve_methods("cross_model", directory)
-    score_answers(directory, answer_sets(directory, RunSource(directory)), names, optional=False)
-    judge = RunSource(directory)
+    run = opened(finished, judge=finished)
+    names, _ = resolve_methods("cross_model", run.config)
+    score_answers(run.folder, run.answer_sets(), names, optional=False)
+    judge = opened(finished).model
     for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
-        prompt = judge.encoder.prompt(judge.questions[Split.TEST][i])
+        prompt = judge.encoder.prompt(run.questions[Split.TEST][i])
         ids = judge.encoder.answer(prompt, line["answer"])
         logits = full_forward(judge.model, sequence_embeddings(judge.model, prompt, ids, verdict=True))[-1]
         expected = float(torch.log_softmax(logits[list(judge.verdict_tokens)], 0)[0])
@@ -124,19 +135,15 @@ def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> N
 
 
 def test_p_true_examples_are_asked_as_test_questions_are(finished: Path) -> None:
-    source = RunSource(RunDirectory.open(finished))
-    (question, judged), *_ = source.sampled(Split.TRAIN)
-    directory = RunDirectory.open(finished)
-    directory.config = directory.config.model_copy(
-        update={"rivals": directory.config.rivals.model_copy(update={"p_true_examples": 1})}
-    )
-    text = _examples(answer_sets(directory, source)[""])
+    run = opened(finished)
+    (question, judged), *_ = run.model.sampled(Split.TRAIN)
+    text = _examples(opened(finished, p_true_examples=1).answer_sets()[""])
     ideas = [labelled.answer.text for labelled in judged]
     assert text == asking_prompt(question, ideas[0], ideas, verdict=judged[0].correct)
 
 
 def test_sar_of_the_drawn_answers_by_hand(finished: Path) -> None:
-    tokenizer = RunSource(RunDirectory.open(finished)).model.backbone.tokenizer
+    tokenizer = opened(finished).model.backbone.tokenizer
 
     def alike(a: str, b: str) -> float:
         return 1.0 if a == b else rouge_l(a, [b])  # rouge-score itself sees no letters beyond ASCII
@@ -163,18 +170,18 @@ def test_sar_of_the_drawn_answers_by_hand(finished: Path) -> None:
 
 
 def test_p_true_reads_the_choice_after_the_ideas(finished: Path) -> None:
-    source = RunSource(RunDirectory.open(finished))
-    model = AdaptedModel(source.model.backbone, source.model.task)
-    tokenizer = source.model.backbone.tokenizer
+    run = opened(finished)
+    model = AdaptedModel(run.model.backbone, run.model.task)
+    tokenizer = run.model.backbone.tokenizer
     drawn = lines_of(finished, "rival_samples.jsonl")
     for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
         ideas = [sample["text"] for sample in drawn[i]["samples"]]
         # The window takes no example, and perhaps not all ideas: the last ones go first.
         for count in range(len(ideas), -1, -1):
-            text = asking_prompt(source.questions[Split.TEST][i], line["answer"], ideas[:count])
+            text = asking_prompt(run.questions[Split.TEST][i], line["answer"], ideas[:count])
             true, false = (tokenizer(f"{text} {choice}")["input_ids"] for choice in ("(A) True", "(B) False"))
             common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
-            if common <= source.encoder.budget:
+            if common <= run.model.encoder.budget:
                 break
         embeddings = torch.cat([model.task.soft_tokens(), model.backbone.embed(torch.tensor(true[:common]))])[None]
         logits = full_forward(model, embeddings)[-1]
@@ -217,12 +224,10 @@ def test_semantic_entropy_and_sar_by_an_nli_model(
     folder = save_nli_model(tmp_path / "nli", tokenizer, ["entailment", "other"])
     plain = BertForSequenceClassification.from_pretrained(folder).eval()
     shutil.copytree(finished, tmp_path / "run")
-    directory = RunDirectory.open(tmp_path / "run")
-    rivals = directory.config.rivals.model_copy(update={"nli_model": str(folder)})
-    directory.config = directory.config.model_copy(update={"rivals": rivals})
+    run = opened(tmp_path / "run", nli_model=str(folder))
     (tmp_path / "run" / "scores" / "sar.json").unlink()
-    names, _ = resolve_methods("semantic_entropy,sar", directory)
-    score_answers(directory, answer_sets(directory, RunSource(directory)), names, optional=False)
+    names, _ = resolve_methods("semantic_entropy,sar", run.config)
+    score_answers(run.folder, run.answer_sets(), names, optional=False)
 
     @torch.no_grad()
     def probability(question: str, a: str, b: str) -> float:

@@ -14,7 +14,6 @@ from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.model import Backbone
 from aspire_llm.methods.scoring import resolve_methods
-from aspire_llm.rundir.directory import RunDirectory
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_a_third_method_generates_no_answer_again(
     passes.clear()
     metrics = run(config, folder, methods="perplexity,predictive_entropy,semantic_entropy_lexical")
     assert passes == []
-    assert "semantic_entropy_lexical" in metrics["methods"]
+    assert "semantic_entropy_lexical" in metrics.methods
     steps: list[int] = []
     original = AdaptedModel.step
     monkeypatch.setattr(AdaptedModel, "step", lambda *args: steps.append(1) or original(*args))
@@ -81,23 +80,22 @@ def test_all_methods_have_figures_sources_and_costs(finished: Path) -> None:
     assert costs["aspire"]["generated_tokens"] == 0
 
 
-def test_names_are_checked_before_anything_runs(config: RunConfig, tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path, config)
+def test_names_are_checked_before_anything_runs(config: RunConfig) -> None:
     with pytest.raises(ConfigError, match="unknown method 'magic'"):
-        resolve_methods("magic", directory)
+        resolve_methods("magic", config)
     with pytest.raises(ConfigError, match=r"semantic_entropy: rivals.nli_model is not set"):
-        resolve_methods("aspire,semantic_entropy", directory)
-    assert resolve_methods("perplexity", directory)[0] == ["aspire", "perplexity"]
+        resolve_methods("aspire,semantic_entropy", config)
+    assert resolve_methods("perplexity", config)[0] == ["aspire", "perplexity"]
 
 
 def test_cheap_methods_of_a_finished_run_load_no_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a model is loaded")
 
-    monkeypatch.setattr("aspire_llm.predictor.load_model", refuse)
+    monkeypatch.setattr("aspire_llm.run_model.load_model", refuse)
     _, metrics = evaluate(finished, methods="aspire,perplexity,sar")
-    assert list(metrics["methods"])[:3] == ["aspire", "perplexity", "sar"]
-    assert "hidden_state_probe" in metrics["methods"]  # what is stored stays
+    assert list(metrics.methods)[:3] == ["aspire", "perplexity", "sar"]
+    assert "hidden_state_probe" in metrics.methods  # what is stored stays
 
 
 def test_settings_of_rivals_may_change_and_only_what_depends_on_them_is_made_again(

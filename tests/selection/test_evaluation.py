@@ -97,8 +97,8 @@ def test_confidence_of_the_reference_method() -> None:
     confidence = [1.0, 0.8, 0.1, 0.65, 0.6]
     result = evaluate([ASPIRE], seed=0, confidence=confidence).confidence
     assert result is not None
-    assert result["ece"] == pytest.approx((0 + 0.2 + abs(1 - 1.25) + 0.1) / 5)
-    assert result["brier"] == pytest.approx((0 + 0.04 + 0.01 + 0.35**2 + 0.36) / 5)
+    assert result.ece == pytest.approx((0 + 0.2 + abs(1 - 1.25) + 0.1) / 5)
+    assert result.brier == pytest.approx((0 + 0.04 + 0.01 + 0.35**2 + 0.36) / 5)
 
 
 def test_bad_methods() -> None:

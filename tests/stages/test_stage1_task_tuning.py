@@ -18,6 +18,11 @@ QUESTIONS = [
 ]
 
 
+def examples_of(backbone: Backbone, questions: list[Question] = QUESTIONS) -> list[TaskExample]:
+    encoder = encoder_of(backbone)
+    return task_examples([encoder.prompt(question) for question in questions], encoder, backbone.eos_token_id)
+
+
 def naive_loss(model: AdaptedModel, batch: list[TaskExample]) -> torch.Tensor:
     total = torch.zeros(())
     for example in batch:
@@ -31,7 +36,7 @@ def naive_loss(model: AdaptedModel, batch: list[TaskExample]) -> torch.Tensor:
 
 def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
     ours, theirs = soft_prompt(backbone), soft_prompt(backbone)
-    batch = task_examples(QUESTIONS, encoder_of(backbone), backbone.eos_token_id)
+    batch = examples_of(backbone)
     loss = task_loss(AdaptedModel(backbone, ours), batch).mean()
     loss.backward()
     expected = naive_loss(AdaptedModel(backbone, theirs), batch)
@@ -42,7 +47,7 @@ def test_loss_and_gradient_equal_the_naive_ones(backbone: Backbone) -> None:
 
 
 def test_the_first_reference_and_the_terminator_are_the_target(llama: Backbone) -> None:
-    batch = task_examples(QUESTIONS, encoder_of(llama), llama.eos_token_id)
+    batch = examples_of(llama)
     assert len(batch) == 3, "the unanswerable question has nothing to learn from"
     assert batch[0].target[-1] == llama.eos_token_id
     assert llama.tokenizer.decode(batch[0].target[:-1]) == " Paris"
@@ -50,12 +55,12 @@ def test_the_first_reference_and_the_terminator_are_the_target(llama: Backbone) 
 
 def test_no_reference_at_all(llama: Backbone) -> None:
     with pytest.raises(DataError, match="none of 1 training questions has a reference"):
-        task_examples(QUESTIONS[2:3], encoder_of(llama), llama.eos_token_id)
+        examples_of(llama, QUESTIONS[2:3])
 
 
 def test_layers_computed_again_give_the_same_gradient(backbone: Backbone) -> None:
     kept, again = soft_prompt(backbone), soft_prompt(backbone)
-    batch = task_examples(QUESTIONS, encoder_of(backbone), backbone.eos_token_id)
+    batch = examples_of(backbone)
     task_loss(AdaptedModel(backbone, kept), batch).mean().backward()
     with backbone.layers_recomputed():
         task_loss(AdaptedModel(backbone, again), batch).mean().backward()
@@ -64,7 +69,7 @@ def test_layers_computed_again_give_the_same_gradient(backbone: Backbone) -> Non
 
 
 def test_recomputing_keeps_less(llama: Backbone) -> None:
-    batch = task_examples(QUESTIONS, encoder_of(llama), llama.eos_token_id)
+    batch = examples_of(llama)
 
     def kept() -> int:
         sizes: list[int] = []

@@ -9,8 +9,9 @@ from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
 from aspire_llm.config import SelfEvaluationConfig, TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, new_adapter
+from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.self_evaluation import KeptPrefixes, num_positions
+from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, select_answers, verdict_examples, verdict_loss
 
@@ -46,7 +47,9 @@ def test_the_empty_answer_is_wrong_where_nothing_else_is(llama: Backbone) -> Non
     encoder = encoder_of(llama)
     question = Question("q", "Who?", ("Paris", "P."))
     config = SelfEvaluationConfig(max_correct=2, max_wrong=10)
-    (example,) = verdict_examples([question], {"q": [labelled("paris", correct=True, token=5)]}, encoder, config)
+    (example,) = verdict_examples(
+        [encoder_of(llama).prompt(question)], {"q": [labelled("paris", correct=True, token=5)]}, encoder, config
+    )
     reference = encoder.answer(encoder.prompt(question), "Paris")
     assert example.correct == (reference, (5,))  # the first reference alone, then the sample
     assert example.wrong == ((),)
@@ -55,7 +58,9 @@ def test_the_empty_answer_is_wrong_where_nothing_else_is(llama: Backbone) -> Non
 def test_an_unanswerable_question_has_wrong_answers_only(llama: Backbone) -> None:
     question = Question("q", "Who?", answerable=False)
     samples = {"q": [labelled("Paris", correct=False, token=5), labelled("Rome", correct=False, token=6)]}
-    (example,) = verdict_examples([question], samples, encoder_of(llama), SelfEvaluationConfig())
+    (example,) = verdict_examples(
+        [encoder_of(llama).prompt(question)], samples, encoder_of(llama), SelfEvaluationConfig()
+    )
     assert example.correct == ()
     assert example.wrong == ((5,), (6,))
 
@@ -67,7 +72,9 @@ def test_the_likeliest_answer_alone(llama: Backbone) -> None:
         "b": [labelled("Rome", correct=False, token=6), labelled("Paris", correct=True, token=5)],
     }
     config = SelfEvaluationConfig(learn_from="likeliest")
-    right, wrong = verdict_examples(questions, samples, encoder_of(llama), config)
+    right, wrong = verdict_examples(
+        [encoder_of(llama).prompt(own) for own in questions], samples, encoder_of(llama), config
+    )
     assert (right.correct, right.wrong) == (((5,),), ())
     assert (wrong.correct, wrong.wrong) == ((), ((6,),))
 

@@ -2,7 +2,7 @@
 
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.prompts import render_examples, render_prompt
-from aspire_llm.data.sources import check_data, load_questions
+from aspire_llm.data.sources import check_data, load_questions, load_splits
 from aspire_llm.data.splits import split_questions
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Problem",
     "check_data",
     "load_questions",
+    "load_splits",
     "render_examples",
     "render_prompt",
     "split_questions",

@@ -1,6 +1,7 @@
 """A source (a file, a folder, a name) to questions. Loading and checking walk the same path, so they agree."""
 
 import os
+import random
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -8,13 +9,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from aspire_llm.config import RunConfig
 from aspire_llm.data import coqa, question_rows, squad, triviaqa
 from aspire_llm.data.files import DATA_SUFFIXES, Row, read_rows
 from aspire_llm.data.hub import HUB_NAMES, find_hub_dataset
 from aspire_llm.data.problems import DataReport, Problem
+from aspire_llm.data.splits import split_questions
 from aspire_llm.data.validation import Draft, Fault, Format, InvalidValueError, Record, build_question
+from aspire_llm.demo import demo_questions
 from aspire_llm.errors import DataError
-from aspire_llm.records import Question
+from aspire_llm.records import Question, Split
 
 _FORMATS = (coqa.FORMAT, squad.FORMAT, triviaqa.FORMAT, question_rows.FORMAT)
 _OTHER_NAMES = {"validation": ("validation", "valid", "val", "dev")}  # what published files call a split
@@ -58,6 +62,32 @@ def load_questions(
         if len(questions) == limit:
             break
     return questions
+
+
+def load_splits(config: RunConfig) -> tuple[dict[Split, tuple[Question, ...]], tuple[Question, ...]]:
+    """The questions of a run, split, and the few-shot examples, which are taken from the training split.
+
+    Raises:
+        DataError: The data cannot be read, a split asks for more questions than there are, or no training question is
+            left beside the examples.
+    """
+    questions = demo_questions() if config.data.source == "demo" else load_questions(config.data.source)
+    if config.data.limit is not None and config.data.limit < len(questions):
+        # Drawn over the whole file: the first questions of a file are often about one article.
+        questions = random.Random(config.seed).sample(questions, config.data.limit)
+    counts = config.data.splits.counts(len(questions))
+    if empty := [split.value for split, count in counts.items() if not count]:
+        raise DataError(f"{len(questions)} questions leave none for {', '.join(empty)}; give data.splits in questions")
+    splits = split_questions(questions, counts, seed=config.seed)
+    wanted = config.data.num_examples
+    examples = tuple(question for question in splits[Split.TRAIN] if question.references)[:wanted]
+    train = tuple(question for question in splits[Split.TRAIN] if question not in examples)[: config.data.max_train]
+    if len(examples) < wanted or not train:
+        raise DataError(
+            f"data.num_examples is {wanted}, but the training split has {len(splits[Split.TRAIN])} questions; ask for "
+            "fewer"
+        )
+    return splits | {Split.TRAIN: train}, examples
 
 
 def check_data(source: str | Path, *, split: str | None = None, require_answers: bool = True) -> DataReport:

@@ -1,21 +1,18 @@
 """The frozen model with θp and θs around it: everything that reads a question or an answer goes through here."""
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from aspire_llm.lm.adapters import Adapter, NoAdapter
-from aspire_llm.lm.cache.expanded import new_cache
-from aspire_llm.lm.cache.prefix import Branches, PrefixCache
-from aspire_llm.lm.cache.token_tree import TokenTree
-from aspire_llm.lm.cpu.packed_linear import packing
+from aspire_llm.lm.cache import BranchCache, Branches, TokenGrid, TokenTree, new_cache
+from aspire_llm.lm.kept_prefixes import KeptPrefixes, Prefix, num_shared
+from aspire_llm.lm.masks import ends
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt
-
-_WORTH_SHARING = 32  # first tokens, of a batch's prompts or of the examples
-
-TokenGrid = Sequence[Sequence[Sequence[int]]]  # question → branch → token ids
 
 
 class AdaptedModel:
@@ -31,10 +28,9 @@ class AdaptedModel:
         self.backbone = backbone
         self.task: Adapter = task or NoAdapter(backbone)
         self.self_evaluation: Adapter = self_evaluation or NoAdapter(backbone)
-        # The few-shot examples, read by a θp that no longer learns: all prompts of a run begin so.
-        self._examples: tuple[tuple[int, ...], PrefixCache, Branches] | None = None
+        self._examples = KeptPrefixes(backbone, math.inf)  # few-shot ones: all prompts of a run begin so
 
-    def read(self, prompts: Sequence[EncodedPrompt], *, room: int = 64) -> tuple[PrefixCache, Branches, Tensor]:
+    def read(self, prompts: Sequence[EncodedPrompt], *, room: int = 64) -> tuple[BranchCache, Branches, Tensor]:
         """Read `[θp] [x]` of B questions once; what all of them begin with (examples, a shared context) once for all.
 
         Once θp is frozen, the few-shot examples are read once for all batches.
@@ -48,7 +44,7 @@ class AdaptedModel:
         """
         return self._read(prompts, room, with_logits=True)
 
-    def read_answers(self, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> tuple[PrefixCache, Branches]:
+    def read_answers(self, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> Prefix:
         """Read `[θp] [x]` once and every given answer on top as a branch, without gradient.
 
         Returns:
@@ -60,37 +56,38 @@ class AdaptedModel:
 
     def _read(
         self, prompts: Sequence[EncodedPrompt], room: int, *, with_logits: bool
-    ) -> tuple[PrefixCache, Branches, Tensor]:
+    ) -> tuple[BranchCache, Branches, Tensor]:
         token_ids = [prompt.token_ids for prompt in prompts]
-        shared = _worth_reading_once(prompts) if self.backbone.shares_prefixes else 0
+        shared = num_shared(prompts) if self.backbone.shares_prefixes else 0
         if shared:
             rest, valid = self.token_grid([[ids[shared:]] for ids in token_ids])
-            cache, root = self._read_once(prompts, shared, valid.shape[-1] + room)
+            cache, root = self._read_shared(prompts, shared, valid.shape[-1] + room)
             embeddings = self.backbone.embed(rest)
         else:
             embeddings, valid = self.embed_sequences(token_ids)
             cache = new_cache(self.backbone, len(prompts), valid.shape[-1] + room)
             root = cache.root()
         with self.task.active(), torch.no_grad():
-            logits, branches = cache.extend(root, embeddings, valid, _ends(valid) if with_logits else None)
+            logits, branches = cache.extend(root, embeddings, valid, ends(valid) if with_logits else None)
         cache.prompts_end()
         return cache, branches, logits
 
-    def _read_once(self, prompts: Sequence[EncodedPrompt], length: int, room: int) -> tuple[PrefixCache, Branches]:
+    def _read_shared(self, prompts: Sequence[EncodedPrompt], length: int, room: int) -> Prefix:
         """`[θp]` and the first tokens of the first prompt, as the prompt so far of all of them."""
-        beginning, known = prompts[0].token_ids[:length], self._examples
-        learning = any(parameter.requires_grad for parameter in self.task.parameters())
-        if learning or known is None or known[0] != beginning:
-            embeddings, valid = self.embed_sequences([beginning])
-            cache = PrefixCache(self.backbone, 1, valid.shape[-1])
-            with self.task.active(), torch.no_grad():
-                _, root = cache.extend(cache.root(), embeddings, valid, None)
-            known = (beginning, cache, root)
-            if not learning and length == prompts[0].num_example_tokens:
-                self._examples = known
-        _, cache, root = known
+        tokens = prompts[0].token_ids[:length]
+        read = partial(self._read_alone, tokens)
+        learns = any(parameter.requires_grad for parameter in self.task.parameters())
+        lasts = length == prompts[0].num_example_tokens and not learns
+        cache, root = self._examples.once(tokens, read) if lasts else read()
         everyone = torch.zeros(len(prompts), dtype=torch.long, device=self.backbone.device)
         return cache.select(everyone, room), root.of_questions(everyone)
+
+    def _read_alone(self, tokens: Sequence[int]) -> Prefix:
+        embeddings, valid = self.embed_sequences([tokens])
+        cache = new_cache(self.backbone, 1, valid.shape[-1])
+        with self.task.active(), torch.no_grad():
+            _, root = cache.extend(cache.root(), embeddings, valid, None)
+        return cache, root
 
     def embed_sequences(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """`[θp] [tokens] [padding]` as embeddings `[B, 1, T, d]` and validity `[B, 1, T]`; θp keeps its gradient."""
@@ -99,21 +96,21 @@ class AdaptedModel:
         embedded = torch.cat([soft.expand(len(token_ids), 1, -1, -1), self.backbone.embed(tokens)], dim=2)
         return embedded, torch.nn.functional.pad(valid, (soft.shape[0], 0), value=True)
 
-    def step(self, cache: PrefixCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
+    def step(self, cache: BranchCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
         """Read one token `[B, n]` on every branch; next-token logits `[B, n, V]` and the branches after it."""
         valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
-        with self.task.active(), torch.no_grad(), packing():
+        with self.task.active(), torch.no_grad(), self.backbone.decoding():
             logits, branches = cache.extend(branches, self.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
         return logits.view(*tokens.shape, -1), branches
 
-    def extend_by_tokens(self, cache: PrefixCache, branches: Branches, tokens: TokenGrid) -> Branches:
+    def extend_by_tokens(self, cache: BranchCache, branches: Branches, tokens: TokenGrid) -> Branches:
         """Read n token sequences on top of one branch a question; a question with fewer than n has empty ones."""
         tree = TokenTree.of(tokens, self.backbone.eos_token_id, self.backbone.device)
         with self.task.active(), torch.no_grad():
             return cache.extend_by_tree(branches, self.backbone.embed(tree.token_ids), tree)
 
     def verdict_logits(
-        self, cache: PrefixCache, branches: Branches, unread: Sequence[Sequence[int]] | None = None
+        self, cache: BranchCache, branches: Branches, unread: Sequence[Sequence[int]] | None = None
     ) -> Tensor:
         """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs alone.
 
@@ -138,7 +135,7 @@ class AdaptedModel:
                 both = torch.cat([self.backbone.embed(tokens).to(soft.dtype), soft], dim=2)
                 soft = both.gather(2, order[..., None].expand_as(both))
                 valid = valid.gather(2, order)
-            return cache.look_ahead(branches, soft, valid, _ends(valid)).view(batch, n, -1)
+            return cache.look_ahead(branches, soft, valid, ends(valid)).view(batch, n, -1)
 
     def token_grid(self, tokens: TokenGrid) -> tuple[Tensor, Tensor]:
         """Ragged token ids as `[B, n, A]` with their validity; pads hold the terminator."""
@@ -151,23 +148,3 @@ class AdaptedModel:
                 grid[i, j, : len(ids)] = torch.as_tensor(ids, dtype=torch.long)
                 valid[i, j, : len(ids)] = True
         return grid.to(self.backbone.device), valid.to(self.backbone.device)
-
-
-def _ends(valid: Tensor) -> Tensor:
-    """The last valid token of every branch, boolean like `valid`."""
-    return (valid.cumsum(-1) == valid.sum(-1, keepdim=True)) & valid
-
-
-def _worth_reading_once(prompts: Sequence[EncodedPrompt]) -> int:
-    """How many first tokens of a batch to read once for all of its prompts; 0 where it is not worth a pass.
-
-    Depends on the prompts alone, not on what was read before, so that a resumed run computes what it would have.
-    """
-    batch, first = len(prompts), prompts[0].token_ids
-    most = min(len(prompt.token_ids) for prompt in prompts) - 1  # the last token's logits are wanted of each
-    differs = (i for i in range(most) if any(prompt.token_ids[i] != first[i] for prompt in prompts))
-    common = next(differs, most)
-    # The examples are read once, which saves all prompts of the batch some positions; all that is common, once a batch.
-    examples = min(common, *(prompt.num_example_tokens for prompt in prompts))
-    length = examples if batch * examples >= (batch - 1) * common else common
-    return length if length >= _WORTH_SHARING else 0

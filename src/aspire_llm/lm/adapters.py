@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError, RunDirectoryError
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tensor_file import write_tensors
+from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_dict, set_peft_model_state_dict
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aspire_llm.lm.adapted_model import AdaptedModel, TokenGrid
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.cache.expanded import new_cache
+from aspire_llm.lm.cache import new_cache
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 

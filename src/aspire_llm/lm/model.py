@@ -3,30 +3,31 @@
 Passes over shared prefixes give the model explicit embeddings, positions and a 4-D mask. Models differ in how they
 derive the last two (OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded
 batches of soft prompts or for several answers that share one prefix. Models that cannot be told have `shares_prefixes`
-False, and are read as `generate` reads them (`lm/expanded_cache.py`).
+False, and are read as `generate` reads them (`lm/cache/expanded.py`).
 """
 
 import inspect
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.cpu.allocator import available_memory, keep_freed_memory
-from aspire_llm.lm.cpu.gelu import fuse_gelu
-from aspire_llm.lm.cpu.packed_linear import pack_linear_layers
-from aspire_llm.lm.cpu.tree_attention import additive
+from aspire_llm.lm.cpu import speed_up
+from aspire_llm.lm.masks import additive
+from aspire_llm.lm.memory import free_memory
+from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer, is_stateful
+
+Speed: TypeAlias = Literal["fast", "plain"]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +39,11 @@ _MASKED_LAYERS = {"full_attention", "sliding_attention"}
 class Backbone:
     """A frozen decoder-only language model and its tokenizer.
 
+    Args:
+        model: Prepared in place: frozen, and with its layers exchanged for faster ones.
+        tokenizer: Of the model.
+        speed: ``fast``, or ``plain``: the model as transformers computes it, which gives the same but for rounding.
+
     Attributes:
         model: In evaluation mode, no parameter requires a gradient.
         tokenizer: With an end-of-sequence token, which ends every answer.
@@ -47,20 +53,17 @@ class Backbone:
         takes_positions: Whether the positions of a pass can be given.
         sliding_window: How many positions the sliding layers look back over, their own included; None: all.
         expands: Whether a model that shares no prefixes was seen to read expanded branches rightly.
-        takes_trees: Whether the model's attention was found to be exchangeable; None until it is first used.
+        fast: What is faster than the model's own ways; None where `speed` is plain.
         width: Width d of the token embeddings.
         num_layers: Decoder layers.
         eos_token_id: The terminator.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, speed: Speed = "fast") -> None:
         _check_supported(model)
         self.model = model.eval().requires_grad_(False)
         _check_embeddings(self.model)
-        pack_linear_layers(self.model)
-        fuse_gelu(self.model)
-        if self.model.device.type == "cpu":
-            keep_freed_memory()
+        self.fast = speed_up(self.model) if speed == "fast" else None
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.window = _window(model)
@@ -72,7 +75,6 @@ class Backbone:
         self.cache_argument, self.takes_positions = _cache_argument(model), _takes_positions(model)
         self.sliding_window = _sliding_window(model)
         self.expands = False
-        self.takes_trees: bool | None = None
         self._has_slid = False
         self.width = self._embedding.embedding_dim
         self.num_layers: int = model.config.get_text_config().num_hidden_layers
@@ -103,9 +105,16 @@ class Backbone:
 
     def free_memory(self) -> int:
         """Bytes that are free where the model is."""
-        if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0])
-        return available_memory()
+        return free_memory(self.device)
+
+    def same_logits(self, logits: Tensor, expected: Tensor) -> bool:
+        """Whether two ways to compute logits differ by no more than rounding does in the type of the weights."""
+        tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 0.1
+        return bool((logits - expected).abs().max() <= tolerance * expected.abs().max())
+
+    def decoding(self) -> AbstractContextManager[None]:
+        """Within, passes are those of decoding: many, of few rows each."""
+        return nullcontext() if self.fast is None else self.fast.decoding()
 
     @contextmanager
     def layer_outputs(self) -> Iterator[list[Tensor]]:
@@ -193,8 +202,16 @@ def _recomputed(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -
     return checkpoint(partial(context.run, forward), *arguments, use_reentrant=False, **keywords)
 
 
-def load_backbone(model: str | Path, *, device: str = "auto", dtype: str = "float32") -> Backbone:
+def load_backbone(
+    model: str | Path, *, device: str = "auto", dtype: str = "float32", speed: Speed = "fast"
+) -> Backbone:
     """Load a model by folder or hub id: safetensors only, no code from the repository is run.
+
+    Args:
+        model: Folder or hub id.
+        device: Of torch, or ``auto``: CUDA where there is one.
+        dtype: Floating-point type of the weights.
+        speed: See `Backbone`.
 
     Raises:
         ModelError: The folder or id does not exist, holds no safetensors weights, or is not a supported decoder.
@@ -214,7 +231,7 @@ def load_backbone(model: str | Path, *, device: str = "auto", dtype: str = "floa
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"cannot load model {str(model)!r}: {reason}") from error
-    return Backbone(loaded.to(resolve_device(device)), tokenizer)
+    return Backbone(loaded.to(resolve_device(device)), tokenizer, speed=speed)
 
 
 def resolve_device(device: str) -> torch.device:
@@ -261,7 +278,7 @@ def _why_not_shared(model: PreTrainedModel) -> str | None:
         return "have layers without keys of their own"
     if others := _layer_types(model) - _MASKED_LAYERS:
         return f"have layers of type {', '.join(sorted(others))}"
-    if getattr(model, "_is_stateful", False) or _cache_argument(model) != _CACHE_ARGUMENTS[0]:
+    if is_stateful(model) or _cache_argument(model) != _CACHE_ARGUMENTS[0]:
         return "are recurrent"
     if getattr(config, "alibi", False) or not _takes_positions(model):
         return "do not take positions"

@@ -17,18 +17,23 @@ class EncodedPrompt:
     """A question as the model reads it.
 
     Attributes:
-        question: The question, with its context as it was cut.
+        question: As it was asked.
+        shown: The question with its context as it was cut to fit the window; the same where it fits.
         text: The prompt.
         token_ids: Its tokens, special ones of the tokenizer included.
-        cut: Whether the context was shortened to fit the window.
         num_example_tokens: First tokens that are the few-shot examples', which every prompt of a run begins with.
     """
 
     question: Question
+    shown: Question
     text: str
     token_ids: tuple[int, ...]
-    cut: bool
     num_example_tokens: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the context was shortened."""
+        return self.shown is not self.question
 
 
 class Encoder:
@@ -59,7 +64,7 @@ class Encoder:
         """
         text, token_ids = self._render(question)
         if len(token_ids) <= self.budget:
-            return self._encoded(question, text, token_ids, cut=False)
+            return self._encoded(question, question, text, token_ids)
         if question.context is None or len(self._render(_with_context(question, 0))[1]) > self.budget:
             raise ModelError(
                 f"question {question.id!r}: its prompt has {len(token_ids)} tokens, but the model's window of "
@@ -118,11 +123,11 @@ class Encoder:
             fits = len(self._render(_with_context(question, middle))[1]) <= self.budget
             low, high = (middle, high) if fits else (low, middle)
         shortened = _with_context(question, low)
-        return self._encoded(shortened, *self._render(shortened), cut=True)
+        return self._encoded(question, shortened, *self._render(shortened))
 
-    def _encoded(self, question: Question, text: str, token_ids: tuple[int, ...], *, cut: bool) -> EncodedPrompt:
+    def _encoded(self, question: Question, shown: Question, text: str, token_ids: tuple[int, ...]) -> EncodedPrompt:
         common = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(token_ids, self._example_ids, strict=False))
-        return EncodedPrompt(question, text, token_ids, cut, num_example_tokens=sum(1 for _ in common))
+        return EncodedPrompt(question, shown, text, token_ids, num_example_tokens=sum(1 for _ in common))
 
     def _continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
         # Tokenised together: alone, a SentencePiece tokenizer would put a prefix space before the continuation.

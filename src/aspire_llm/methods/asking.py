@@ -51,8 +51,8 @@ def log_p_true(
     """
     model, encoder = answers.source.model, answers.source.encoder
     asked = [
-        _fitting(encoder, prompt.question, line["answer"], ideas[i] if ideas else (), examples)
-        for i, (prompt, line) in enumerate(zip(answers.prompts, answers.lines, strict=True))
+        _fitting(encoder, prompt.shown, answer.text, ideas[i] if ideas else (), examples)
+        for i, (prompt, answer) in enumerate(zip(answers.source.prompts, answers.sampled, strict=True))
     ]
 
     @torch.no_grad()
@@ -61,7 +61,7 @@ def log_p_true(
         choices = [asked[i][1] for i in indices]
         return [float(log_self_evaluation(row, pair)) for row, pair in zip(logits, choices, strict=True)]
 
-    return answers.in_batches(title, [len(prompt.token_ids) for prompt, _ in asked], compute)
+    return answers.in_batches(title, [prompt for prompt, _ in asked], compute)
 
 
 def _fitting(
@@ -72,7 +72,7 @@ def _fitting(
         true, false = (encoder.tokens(f"{text} {choice}") for choice in _CHOICES)
         common = _common(true, false)
         if common <= encoder.budget:
-            return EncodedPrompt(question, text, true[:common], cut=False), (true[common], false[common])
+            return EncodedPrompt(question, question, text, true[:common]), (true[common], false[common])
     raise DataError(f"question {question.id!r} leaves no room in the model's window to ask about its answer")
 
 

@@ -11,6 +11,8 @@ from enum import Flag, StrEnum, auto
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from aspire_llm.rundir.steps import Output
+
 if TYPE_CHECKING:
     from aspire_llm.methods.answer_set import AnswerSet
 
@@ -174,6 +176,19 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
+
+
+def score_outputs() -> tuple[Output, ...]:
+    """What the scores that are worth keeping are made from, for the table of a run's outputs."""
+    outputs = []
+    for method in METHODS.values():
+        for suffix in ("", UNTUNED) if method.untuned else ("",):
+            answers = [f"predictions{suffix}.jsonl"]
+            drawn = [f"rival_samples{suffix}.jsonl"] if Needs.SAMPLES in method.needs else []
+            if not method.is_cheap:
+                name = f"scores/{method.name}{suffix}.json"
+                outputs.append(Output(name, (*answers, *drawn), method.settings, "evaluation"))
+    return tuple(outputs)
 
 
 def base_name(name: str) -> str:

@@ -6,19 +6,19 @@ import torch
 
 from aspire_llm.lm.self_evaluation import log_self_evaluation
 from aspire_llm.methods.answer_set import AnswerSet
-from aspire_llm.methods.method import Method, Needs
 from aspire_llm.predictor import SelectivePredictor
 
 
-def _score(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """log P(z_c) by the other model."""
     assert answers.config.rivals.judge is not None
     with answers.offline():
         judge = SelectivePredictor.load(answers.config.rivals.judge)
     prompts = [judge.encoder.prompt(question) for question in answers.questions]
     # The answer as text: the other model has tokens of its own.
     token_ids = [
-        judge.encoder.shortened(judge.encoder.answer(prompt, line["answer"]))
-        for prompt, line in zip(prompts, answers.lines, strict=True)
+        judge.encoder.shortened(judge.encoder.answer(prompt, answer.text))
+        for prompt, answer in zip(prompts, answers.sampled, strict=True)
     ]
 
     @torch.no_grad()
@@ -28,7 +28,4 @@ def _score(answers: AnswerSet) -> list[float]:
         scores: list[float] = verdicts[:, 0].tolist()
         return scores
 
-    return answers.in_batches("another model's verdict", [len(prompt.token_ids) for prompt in prompts], compute)
-
-
-CROSS_MODEL = Method("cross_model", "control", _score, Needs.MODEL, setting="rivals.judge")
+    return answers.in_batches("another model's verdict", prompts, compute)

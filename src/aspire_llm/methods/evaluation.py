@@ -1,25 +1,28 @@
 """From the stored answers and scores of a run to `metrics.json`: every method scores the same answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from pathlib import Path
 
+from aspire_llm.config import RunConfig
 from aspire_llm.errors import DataError
-from aspire_llm.records import MethodScores
-from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.selection import evaluate
-
-Line: TypeAlias = Mapping[str, Any]
-
-REFERENCE = "aspire"
+from aspire_llm.methods.catalogue import REFERENCE
+from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
+from aspire_llm.results.calibration import CALIBRATION
+from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
+from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
+from aspire_llm.results.scores import COSTS, scores_file
+from aspire_llm.rundir.provenance import PROVENANCE
+from aspire_llm.selection import Evaluation, Infeasible, evaluate
 
 
 def evaluate_run(
-    directory: RunDirectory, methods: Sequence[str], *, left_out: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    folder: Path, config: RunConfig, methods: Sequence[str], *, left_out: Mapping[str, str] | None = None
+) -> RunMetrics:
     """Hold the stored scores against the stored labels and write `metrics.json`.
 
     Args:
-        directory: Holds `predictions.jsonl`, `scores/` and, of the base model, `predictions_untuned.jsonl`.
+        folder: Holds `predictions.jsonl`, `scores/` and, of the base model, `predictions_untuned.jsonl`.
+        config: Of the run.
         methods: Names of the methods that come first; whatever else has stored scores follows.
         left_out: Of methods that could not score these answers, why; the report says so.
 
@@ -29,66 +32,77 @@ def evaluate_run(
     Raises:
         DataError: A prediction has no reference to be held against.
     """
-    lines = directory.read_lines("predictions.jsonl")
-    has_untuned = (directory.path / "predictions_untuned.jsonl").is_file()
-    untuned = directory.read_lines("predictions_untuned.jsonl") if has_untuned else []
-    if unknown_answers := sum(line["correct"] is None for line in lines):
-        raise DataError(f"{unknown_answers} of {len(lines)} predictions have no reference; evaluation needs answers")
-    stored = {path.stem for path in (directory.path / "scores").glob("*.json")}
-    stored_methods = [*(name for name in methods if name in stored), *sorted(stored - set(methods))]
-    files = {name: directory.read_json(f"scores/{name}.json") for name in stored_methods}
+    predictions = PREDICTIONS.read(folder)
+    untuned = UNTUNED_PREDICTIONS.read(folder) if UNTUNED_PREDICTIONS.exists(folder) else []
+    if unknown := sum(own.correct is None for own in predictions):
+        raise DataError(f"{unknown} of {len(predictions)} predictions have no reference; evaluation needs answers")
+    names = {path.stem for path in (folder / "scores").glob("*.json")}
+    stored = [
+        scores_file(name).read(folder)
+        for name in (*(name for name in methods if name in names), *sorted(names - set(methods)))
+    ]
     tuned, before = (
-        [method_scores(name, file["scores"], own) for name, file in files.items() if file["answers"] == answers]
-        for answers, own in (("tuned", lines), ("untuned", untuned))
+        [method_scores(own.method, own.scores, given) for own in stored if own.answers is answers]
+        for answers, given in ((Answers.TUNED, predictions), (Answers.UNTUNED, untuned))
     )
-    confidence = None if lines[0]["confidence"] is None else [line["confidence"] for line in lines]
-    seed = directory.config.seed
-    evaluation = evaluate(tuned, reference_method=REFERENCE, seed=seed, confidence=confidence).to_json()
-    if before:
-        other = evaluate(before, reference_method=before[0].name, seed=seed).to_json()
-        evaluation["methods"] |= other["methods"]
-    for name, figures in evaluation["methods"].items():
-        figures |= {key: files[name][key] for key in ("answers", "source")}
-    metrics = {
-        "n": len(lines),
-        "accuracy": _mean(lines, "correct"),
-        "accuracy_before": _mean(untuned, "correct") if untuned else None,
-        "malformed": sum(not line["terminated"] or not line["answer"] for line in lines) / len(lines),
-        "answered": _answered(lines),
-        **evaluation,
-        "notes": _notes(directory, left_out or {}),
-    }
-    directory.write_json("metrics.json", metrics)
-    # Apart, because two runs give the same metrics and never the same times.
-    directory.write_json("costs.json", {name: file["cost"] for name, file in files.items()})
+    evaluation = _evaluate(tuned, before, predictions, config.seed)
+    metrics = RunMetrics(
+        n=len(predictions),
+        accuracy=_accuracy(predictions),
+        accuracy_before=_accuracy(untuned) if untuned else None,
+        malformed=sum(not own.sampled.terminated or not own.sampled.text for own in predictions) / len(predictions),
+        answered=_answered(predictions),
+        methods=evaluation.methods,
+        origins={own.method: Origin(own.answers, own.source) for own in stored},
+        differences=evaluation.differences,
+        confidence=evaluation.confidence,
+        notes=tuple(_notes(folder, left_out or {})),
+    )
+    METRICS.write(folder, metrics)
+    COSTS.write(folder, {own.method: own.cost for own in stored})
     return metrics
 
 
-def method_scores(name: str, scores: Sequence[float], lines: Sequence[Line]) -> MethodScores:
-    """Scores with the labels and groups of the answers that they are about, in the order of the lines."""
+def method_scores(
+    name: str, scores: Sequence[float], given: Sequence[Prediction] | Sequence[UntunedAnswer]
+) -> MethodScores:
+    """Scores with the labels and groups of the answers that they are about, in the order of the answers."""
     return MethodScores(
         name,
         scores=tuple(scores),
-        correct=tuple(bool(line["correct"]) for line in lines),
-        groups=tuple(line["group"] or line["id"] for line in lines),
+        correct=tuple(bool(own.correct) for own in given),
+        groups=tuple(own.question.group or own.question.id for own in given),
     )
 
 
-def _answered(lines: Sequence[Line]) -> dict[str, float | None]:
-    """Share of questions that are answered rather than withheld, and the accuracy of those answers."""
-    answered = [line for line in lines if not line["abstained"]]
-    return {"share": len(answered) / len(lines), "accuracy": _mean(answered, "correct") if answered else None}
+def _evaluate(
+    tuned: Sequence[MethodScores], before: Sequence[MethodScores], predictions: Sequence[Prediction], seed: int
+) -> Evaluation:
+    """The figures of all methods; those on the answers before tuning are compared with none of the others."""
+    confidence = [own.confidence for own in predictions if own.confidence is not None]
+    evaluation = evaluate(tuned, reference_method=REFERENCE, seed=seed, confidence=confidence or None)
+    if not before:
+        return evaluation
+    other = evaluate(before, reference_method=before[0].name, seed=seed)
+    return Evaluation(evaluation.methods | other.methods, evaluation.differences, evaluation.confidence)
 
 
-def _mean(lines: Sequence[Line], key: str) -> float:
-    return sum(float(line[key]) for line in lines) / len(lines)
+def _answered(predictions: Sequence[Prediction]) -> Answered:
+    answered = [own for own in predictions if not own.abstained]
+    return Answered(len(answered) / len(predictions), _accuracy(answered) if answered else None)
 
 
-def _notes(directory: RunDirectory, left_out: Mapping[str, str]) -> list[str]:
+def _accuracy(given: Sequence[Prediction] | Sequence[UntunedAnswer]) -> float:
+    return sum(float(bool(own.correct)) for own in given) / len(given)
+
+
+def _notes(folder: Path, left_out: Mapping[str, str]) -> list[str]:
     notes = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
-    if reason := directory.read_json("calibration.json").get("reason"):
-        notes.append(f"No confidence: {reason}.")
-    data = directory.read_json("provenance.json")["data"]
-    if cut := data["contexts_cut"]:
-        notes.append(f"Contexts cut to the model's window: {cut} of {sum(data['questions'].values())} questions.")
+    calibration = CALIBRATION.read(folder)
+    if isinstance(calibration, Infeasible):
+        notes.append(f"No confidence: {calibration.reason}.")
+    data = PROVENANCE.read(folder).data
+    if data.contexts_cut:
+        total = sum(data.questions.values())
+        notes.append(f"Contexts cut to the model's window: {data.contexts_cut} of {total} questions.")
     return notes

@@ -7,7 +7,6 @@ import numpy as np
 
 from aspire_llm.correctness import rouge_l
 from aspire_llm.methods.answer_set import AnswerSet
-from aspire_llm.methods.method import Method, Needs
 
 
 def lexical_similarity(texts: Sequence[str]) -> float:
@@ -21,8 +20,6 @@ def similarity(text: str, other: str) -> float:
     return 1.0 if text == other else rouge_l(text, [other])
 
 
-def _score(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """Mean similarity, 0 to 1."""
     return [lexical_similarity([sample.text for sample in samples]) for samples in answers.samples]
-
-
-LEXICAL_SIMILARITY = Method("lexical_similarity", "Fomicheva et al., 2020", _score, Needs.SAMPLES)

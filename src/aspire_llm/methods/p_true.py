@@ -2,11 +2,11 @@
 
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.asking import asking_prompt, log_p_true
-from aspire_llm.methods.method import Method, Needs
 from aspire_llm.records import Split
 
 
-def _score(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """log P(True), with brainstormed ideas before the question."""
     with answers.offline():
         examples = _examples(answers)
     ideas = [[sample.text for sample in samples] for samples in answers.samples]
@@ -22,6 +22,3 @@ def _examples(answers: AnswerSet) -> str:
         ideas = [labelled.answer.text for labelled in judged]
         text += asking_prompt(question, ideas[0], ideas, verdict=judged[0].correct)
     return text
-
-
-P_TRUE = Method("p_true", "Kadavath et al., 2022", _score, Needs.MODEL | Needs.SAMPLES, untuned=True)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from aspire_llm.methods.answer_set import AnswerSet
-from aspire_llm.methods.method import Method, Needs
 from aspire_llm.records import DrawnAnswer
 
 
@@ -14,8 +13,6 @@ def predictive_entropy(samples: Sequence[DrawnAnswer]) -> float:
     return -float(np.mean([sample.mean_log_prob for sample in samples]))
 
 
-def _score(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """Minus the entropy, in nats."""
     return [-predictive_entropy(samples) for samples in answers.samples]
-
-
-PREDICTIVE_ENTROPY = Method("predictive_entropy", "Malinin & Gales, 2021", _score, Needs.SAMPLES, untuned=True)

@@ -18,7 +18,6 @@ from sklearn.preprocessing import StandardScaler
 from aspire_llm.errors import DataError
 from aspire_llm.lm.answer_features import AnswerFeatures
 from aspire_llm.methods.answer_set import AnswerSet, Judged
-from aspire_llm.methods.method import Method, Needs
 from aspire_llm.records import Split
 
 Matrix = NDArray[np.float64]
@@ -52,8 +51,13 @@ def fitted_probe(
     return best
 
 
-def _probe(answers: AnswerSet, features: Sequence[Callable[[AnswerFeatures], Matrix]]) -> list[float]:
-    """Fit a probe on each kind of features, and score the answers by the one that is best on validation."""
+def probe_scores(answers: AnswerSet, features: Sequence[Callable[[AnswerFeatures], Matrix]]) -> list[float]:
+    """Fit a probe on each kind of features, and score the answers by the one that is best on validation.
+
+    Args:
+        answers: What to score.
+        features: Each takes one kind of features out of what the model showed.
+    """
     judged = answers.judged
     with answers.offline():
         candidates = []
@@ -66,27 +70,3 @@ def _probe(answers: AnswerSet, features: Sequence[Callable[[AnswerFeatures], Mat
         probe, _, of = max(candidates, key=lambda candidate: candidate[1])
     logits: list[float] = probe.decision_function(np.stack([of(own) for own in answers.features])).tolist()
     return logits
-
-
-def likelihood_features(features: AnswerFeatures) -> Matrix:
-    """Length; mean, least and summed token log-probability; mean and largest token entropy: `[6]`."""
-    log_probs, entropies = features.log_probs.astype(np.float64), features.entropies.astype(np.float64)
-    return np.array(
-        [len(log_probs), log_probs.mean(), log_probs.min(), log_probs.sum(), entropies.mean(), entropies.max()]
-    )
-
-
-def _hidden_states(answers: AnswerSet) -> list[float]:
-    def of_layer(index: int) -> Callable[[AnswerFeatures], Matrix]:
-        return lambda features: features.hidden[index].astype(np.float64)
-
-    layers = len(answers.features[0].hidden)
-    return _probe(answers, [of_layer(index) for index in range(layers)])
-
-
-def _likelihood(answers: AnswerSet) -> list[float]:
-    return _probe(answers, [likelihood_features])
-
-
-HIDDEN_STATE_PROBE = Method("hidden_state_probe", "Azaria & Mitchell, 2023", _hidden_states, Needs.FEATURES)
-LIKELIHOOD_FEATURES = Method("likelihood_features", "Quevedo et al., 2024", _likelihood, Needs.FEATURES)

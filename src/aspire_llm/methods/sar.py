@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.entailment import EntailmentModel
 from aspire_llm.methods.lexical_similarity import similarity
-from aspire_llm.methods.method import Method, Needs
 from aspire_llm.records import DrawnAnswer
 
 TEMPERATURE = 0.001  # t of the paper
@@ -40,7 +39,8 @@ def sar(token_scores: NDArray[np.float64], similarities: NDArray[np.float64]) ->
     return float(-np.log(probabilities + others @ probabilities / TEMPERATURE).mean())
 
 
-def _score(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """Minus SAR."""
     with answers.offline():
         decode, name = answers.source.encoder.decode, answers.config.rivals.nli_model
         compare = _symmetric(EntailmentModel(name, answers.source.model.backbone.device)) if name else _lexical
@@ -77,6 +77,3 @@ def _symmetric(model: EntailmentModel) -> Similarities:
         return [(a + b) / 2 for a, b in zip(there, back, strict=True)]
 
     return compare
-
-
-SAR = Method("sar", "Duan et al., 2024", _score, Needs.SAMPLES)

@@ -1,30 +1,29 @@
-"""Methods to scores: `scores/<method>.json` in the run directory, computed where they are not stored yet."""
+"""Methods to scores: `scores/METHOD.json` beside the answers, computed where they are not stored yet."""
 
 import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
+from aspire_llm.config import RunConfig
 from aspire_llm.errors import AspireError, ConfigError, DataError
 from aspire_llm.methods.answer_set import AnswerSet
-from aspire_llm.methods.catalogue import METHODS, Method
-from aspire_llm.methods.method import Needs
-from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.methods.catalogue import METHODS, UNTUNED, Method, Needs, base_name
+from aspire_llm.records import Answers
+from aspire_llm.results.scores import Cost, StoredScores, scores_file
+from aspire_llm.rundir.provenance import PROVENANCE
 
-UNTUNED = "_untuned"
-_OF_SAMPLES = ("rivals.num_samples", "rivals.temperature")
-_DEPENDENT = {
-    "rivals.nli_model": {"semantic_entropy", "sar"},
-    "rivals.p_true_examples": {"p_true"},
-    "rivals.judge": {"cross_model"},
-}
 _NO_UNTUNED = "there are no answers of the untuned model to these questions"
-CHEAP = ("aspire", "perplexity", "self_evaluation", "sequence_log_probability", "perplexity_untuned")
+CHEAP = ("aspire", "perplexity", "self_evaluation", "sequence_log_probability", f"perplexity{UNTUNED}")
 
 
-def resolve_methods(text: str | None, directory: RunDirectory) -> tuple[list[str], dict[str, str]]:
+def resolve_methods(text: str | None, config: RunConfig) -> tuple[list[str], dict[str, str]]:
     """The methods that `--methods` names, `all` there are, or those that need nothing but the predictions.
+
+    Args:
+        text: Names with commas between them, ``all``, or None.
+        config: Of the run.
 
     Returns:
         Their names, and of those that `all` leaves out, why.
@@ -33,7 +32,7 @@ def resolve_methods(text: str | None, directory: RunDirectory) -> tuple[list[str
         ConfigError: A name is not known, or the method lacks a setting.
     """
     known = [*METHODS, *(name + UNTUNED for name, method in METHODS.items() if method.untuned)]
-    lacking = {name: reason for name in known if (reason := _lacks(METHODS[name.removesuffix(UNTUNED)], directory))}
+    lacking = {name: reason for name in known if (reason := _lacks(METHODS[base_name(name)], config))}
     if text is None:
         return list(CHEAP), {}
     if text == "all":
@@ -47,27 +46,13 @@ def resolve_methods(text: str | None, directory: RunDirectory) -> tuple[list[str
     return names, {}
 
 
-def forget_changed(directory: RunDirectory) -> None:
-    """Remove scores and samples that were made with other settings of the rivals than those of now."""
-    names: set[str] = set()
-    for key in directory.changed:
-        if key in _OF_SAMPLES:
-            names |= {name for name, method in METHODS.items() if Needs.SAMPLES in method.needs}
-            for path in directory.path.glob("rival_samples*.jsonl"):
-                path.unlink()
-        names |= _DEPENDENT.get(key, set())
-    for name in names:
-        for suffix in ("", UNTUNED):
-            (directory.path / "scores" / f"{name}{suffix}.json").unlink(missing_ok=True)
-
-
 def score_answers(
-    directory: RunDirectory, sets: Mapping[str, AnswerSet], names: Sequence[str], *, optional: bool
+    folder: Path, sets: Mapping[str, AnswerSet], names: Sequence[str], *, optional: bool
 ) -> dict[str, str]:
-    """Score the answers with every method whose scores are not stored yet.
+    """Score the answers with every method whose scores are not stored yet, or follow from stored answers.
 
     Args:
-        directory: Of the answers.
+        folder: Of the answers.
         sets: By suffix: the tuned model's answers under "", the untuned one's under "_untuned" where there are any.
         names: From `resolve_methods`.
         optional: Whether a method that the data do not allow is left out rather than an error.
@@ -75,13 +60,13 @@ def score_answers(
     Returns:
         Of the methods that were left out, why.
     """
-    (directory.path / "scores").mkdir(exist_ok=True)
-    for path in (directory.path / "scores").glob("*.json"):
+    (folder / "scores").mkdir(exist_ok=True)
+    for path in (folder / "scores").glob("*.json"):
         suffix = UNTUNED if path.stem.endswith(UNTUNED) else ""
-        if suffix in sets and not _is_stored(directory, path.stem, sets[suffix]):
+        if suffix in sets and not _is_stored(folder, path.stem, sets[suffix]):
             path.unlink()  # of other questions, which were answered here before
     left_out: dict[str, str] = {}
-    for name in names:
+    for name in _with_stored_cheap(folder, names):
         suffix = UNTUNED if name.endswith(UNTUNED) else ""
         if suffix not in sets:
             if not optional:
@@ -89,11 +74,11 @@ def score_answers(
             if name not in CHEAP:
                 left_out[name] = _NO_UNTUNED
             continue
-        if _is_stored(directory, name, sets[suffix]):
+        method = METHODS[base_name(name)]
+        if not method.is_cheap and _is_stored(folder, name, sets[suffix]):
             continue
-        method = METHODS[name.removesuffix(UNTUNED)]
         try:
-            directory.write_json(f"scores/{name}.json", _scored(method, name, sets[suffix]))
+            scores_file(name).write(folder, _scored(method, name, sets[suffix]))
         except AspireError as error:
             if not optional:
                 raise
@@ -102,55 +87,59 @@ def score_answers(
     return left_out
 
 
-def _scored(method: Method, name: str, answers: AnswerSet) -> dict[str, Any]:
+def _with_stored_cheap(folder: Path, names: Sequence[str]) -> list[str]:
+    """The methods asked for, and those of earlier times whose scores may have changed with the settings."""
+    stored = sorted(path.stem for path in (folder / "scores").glob("*.json") if path.stem not in names)
+    return [*names, *(name for name in stored if base_name(name) in METHODS and METHODS[base_name(name)].is_cheap)]
+
+
+def _scored(method: Method, name: str, answers: AnswerSet) -> StoredScores:
     if Needs.SAMPLES in method.needs:
-        len(answers.samples)  # made now: what several methods share is no method's own time
+        len(answers.drawn)  # made now: what several methods share is no method's own time
     if Needs.MODEL in method.needs:
-        len(answers.prompts)  # so is loading the model
+        len(answers.source.prompts)  # so is loading the model
     if Needs.FEATURES in method.needs:
         len(answers.features)
     answers.offline_seconds = 0.0
     started = time.perf_counter()
-    scores = [float(score) for score in method.score(answers)]
+    scores = tuple(float(score) for score in method.score(answers))
     seconds = (time.perf_counter() - started - answers.offline_seconds) / len(scores)
     if bad := sum(not math.isfinite(score) for score in scores):
         raise DataError(f"{bad} of {len(scores)} scores are NaN or infinite")
-    return {
-        "method": name,
-        "answers": "untuned" if answers.suffix else "tuned",
-        "source": method.source,
-        "ids": [line["id"] for line in answers.lines],
-        "scores": scores,
-        "cost": _cost(method, answers, seconds),
-    }
+    return StoredScores(
+        method=name,
+        answers=Answers.UNTUNED if answers.suffix else Answers.TUNED,
+        source=method.source,
+        ids=answers.ids,
+        scores=scores,
+        cost=_cost(method, answers, seconds),
+    )
 
 
-def _cost(method: Method, answers: AnswerSet, seconds: float) -> dict[str, float] | None:
-    """Seconds and generated tokens a question beyond answering it once; None where answering was not timed."""
-    timed = answers.directory.read_json("provenance.json").get("seconds_a_question")
+def _cost(method: Method, answers: AnswerSet, seconds: float) -> Cost | None:
+    """Seconds and generated tokens per question beyond answering it once; None where answering was not timed."""
+    timed = PROVENANCE.read(answers.folder).seconds_per_question
     if not timed:
         return None
     tokens = 0.0
     if Needs.VERDICT in method.needs:
         seconds += timed["self_evaluation"]
     if Needs.FEATURES in method.needs:
-        seconds += answers.reading_seconds / len(answers.lines)
+        seconds += answers.reading_seconds / len(answers.ids)
     if Needs.SAMPLES in method.needs:
         sampling, tokens = answers.sampling_cost()
         seconds += sampling
-    return {"seconds": seconds, "generated_tokens": tokens, "relative": 1 + seconds / timed["answer"]}
+    return Cost(seconds, tokens, relative=1 + seconds / timed["answer"])
 
 
-def _is_stored(directory: RunDirectory, name: str, answers: AnswerSet) -> bool:
-    path = f"scores/{name}.json"
-    if not (directory.path / path).is_file():
-        return False
-    return bool(directory.read_json(path)["ids"] == [line["id"] for line in answers.lines])
+def _is_stored(folder: Path, name: str, answers: AnswerSet) -> bool:
+    file = scores_file(name)
+    return file.exists(folder) and file.read(folder).ids == answers.ids
 
 
-def _lacks(method: Method, directory: RunDirectory) -> str | None:
-    if method.setting is None:
+def _lacks(method: Method, config: RunConfig) -> str | None:
+    if method.requires is None:
         return None
-    section, key = method.setting.split(".")
-    given = getattr(getattr(directory.config, section), key)
-    return None if given is not None else f"{method.setting} is not set"
+    section, key = method.requires.split(".")
+    given = getattr(getattr(config, section), key)
+    return None if given is not None else f"{method.requires} is not set"

@@ -2,11 +2,8 @@
 
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.asking import log_p_true
-from aspire_llm.methods.method import Method, Needs
 
 
-def _score(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """log P(True) of the answer alone."""
     return log_p_true(answers, "self-evaluation by prompt")
-
-
-SELF_EVAL_PROMPT = Method("self_eval_prompt", "Kadavath et al., 2022", _score, Needs.MODEL, untuned=True)

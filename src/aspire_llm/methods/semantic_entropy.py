@@ -1,7 +1,7 @@
 """Semantic entropy: the entropy over meanings rather than texts (Kuhn, Gal & Farquhar, 2023).
 
 Answers that mean the same form a class. Kuhn et al. ask an NLI model whether each entails the other, with the question
-before both; the offline variant takes answers as equal when they are the same in SQuAD's normal form.
+before both.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import logsumexp
 
-from aspire_llm.correctness import exact_match
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.entailment import EntailmentModel
-from aspire_llm.methods.method import Method, Needs
 from aspire_llm.records import DrawnAnswer, Question
 
 Same = Callable[[int, int], bool]
@@ -43,19 +41,8 @@ def semantic_entropy(samples: Sequence[DrawnAnswer], found: Sequence[int]) -> fl
     return -float(np.mean([logsumexp(log_probs[members == index]) for index in range(max(found) + 1)]))
 
 
-def _lexical(answers: AnswerSet) -> list[float]:
-    scores = []
-    for samples in answers.samples:
-        found = classes(len(samples), lambda i, j, own=samples: _equal(own[i].text, own[j].text))  # type: ignore[misc]
-        scores.append(-semantic_entropy(samples, found))
-    return scores
-
-
-def _equal(text: str, other: str) -> bool:
-    return text == other or exact_match(text, [other])
-
-
-def _entailed(answers: AnswerSet) -> list[float]:
+def score(answers: AnswerSet) -> list[float]:
+    """Minus the entropy over classes of answers that entail each other, in nats."""
     with answers.offline():
         model = EntailmentModel(str(answers.config.rivals.nli_model), answers.source.model.backbone.device)
     scores = []
@@ -75,20 +62,3 @@ def _bidirectional(model: EntailmentModel, question: Question, texts: Sequence[s
     full = [(f"{question.question} {a}", f"{question.question} {b}") for a, b in pairs]
     entails = dict(zip(pairs, model.entails(full), strict=True))
     return lambda a, b: a == b or (entails[a, b] and entails[b, a])
-
-
-SEMANTIC_ENTROPY = Method(
-    "semantic_entropy",
-    "Kuhn et al., 2023",
-    _entailed,
-    Needs.SAMPLES,
-    untuned=True,
-    setting="rivals.nli_model",
-)
-SEMANTIC_ENTROPY_LEXICAL = Method(
-    "semantic_entropy_lexical",
-    "after Kuhn et al., 2023; equal texts, no NLI model",
-    _lexical,
-    Needs.SAMPLES,
-    untuned=True,
-)

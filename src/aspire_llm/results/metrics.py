@@ -58,9 +58,14 @@ class RunMetrics:
     confidence: ConfidenceMetrics | None
     notes: tuple[str, ...]
 
+    @property
+    def evaluation(self) -> Evaluation:
+        """Its figures, without regard to where they come from."""
+        return Evaluation(self.methods, self.differences, self.confidence)
+
     def to_json(self) -> dict[str, Any]:
         """The content of `metrics.json`; an undefined figure is null with a reason beside it."""
-        evaluation = Evaluation(self.methods, self.differences, self.confidence).to_json()
+        evaluation = self.evaluation.to_json()
         for name, origin in self.origins.items():
             evaluation["methods"][name] |= {"answers": str(origin.answers), "source": origin.source}
         return {

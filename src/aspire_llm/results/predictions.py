@@ -97,7 +97,12 @@ def _answer_from_json(line: Mapping[str, Any]) -> SampledAnswer:
     )
 
 
-PREDICTIONS = Lines("predictions.jsonl", "prediction", prediction_to_json, prediction_from_json)
-CALIBRATION_PREDICTIONS = Lines("calibration_predictions.jsonl", "prediction", prediction_to_json, prediction_from_json)
-VALIDATION_PREDICTIONS = Lines("validation_predictions.jsonl", "prediction", prediction_to_json, prediction_from_json)
+def prediction_file(name: str) -> Lines[Prediction]:
+    """A file of predictions of any name."""
+    return Lines(name, "prediction", prediction_to_json, prediction_from_json)
+
+
+PREDICTIONS = prediction_file("predictions.jsonl")
+CALIBRATION_PREDICTIONS = prediction_file("calibration_predictions.jsonl")
+VALIDATION_PREDICTIONS = prediction_file("validation_predictions.jsonl")
 UNTUNED_PREDICTIONS = Lines("predictions_untuned.jsonl", "answer", untuned_to_json, untuned_from_json)

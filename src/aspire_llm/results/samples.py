@@ -1,11 +1,12 @@
 """Answers to a question as they are stored: stage 2's labelled samples, and what is drawn for other methods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aspire_llm.records import DrawnAnswer, LabelledAnswer, SampledAnswer
 from aspire_llm.rundir.files import Lines
+from aspire_llm.selection import relabelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,10 @@ class QuestionSamples:
 
     id: str
     answers: tuple[LabelledAnswer, ...]
+
+    def relabelled(self, threshold: float) -> "QuestionSamples":
+        """The same answers, correct where their Rouge-L F is strictly above another threshold."""
+        return replace(self, answers=tuple(relabelled(answer, threshold) for answer in self.answers))
 
     def to_json(self) -> dict[str, Any]:
         """A line of `samples.jsonl`."""

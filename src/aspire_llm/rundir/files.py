@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -11,7 +11,6 @@ from aspire_llm.errors import RunDirectoryError
 from aspire_llm.progress import progress
 
 T = TypeVar("T")
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +20,14 @@ class Document(Generic[T]):
     Attributes:
         name: Of the file within its folder.
         holds: What it should hold, for error messages.
-        to_json: Writes the record as named values.
+        to_json: Writes the record as JSON values.
         from_json: Reads it back; may raise KeyError, TypeError or ValueError.
     """
 
     name: str
     holds: str
-    to_json: Callable[[T], Json]
-    from_json: Callable[[Json], T]
+    to_json: Callable[[T], Any]
+    from_json: Callable[[Any], T]
 
     def exists(self, folder: Path) -> bool:
         """Whether the folder has the file."""
@@ -61,14 +60,14 @@ class Lines(Generic[T]):
     Attributes:
         name: Of the file within its folder.
         holds: What a line should hold, for error messages.
-        to_json: Writes a record as named values.
+        to_json: Writes a record as JSON values.
         from_json: Reads it back; may raise KeyError, TypeError or ValueError.
     """
 
     name: str
     holds: str
-    to_json: Callable[[T], Json]
-    from_json: Callable[[Json], T]
+    to_json: Callable[[T], Any]
+    from_json: Callable[[Any], T]
 
     def exists(self, folder: Path) -> bool:
         """Whether the folder has the file."""
@@ -80,10 +79,19 @@ class Lines(Generic[T]):
         Raises:
             RunDirectoryError: The file is missing, or a line holds something else.
         """
+        return self._read(folder, partial_line_is_read=True)
+
+    def read_whole(self, folder: Path) -> list[T]:
+        """Read the records whose lines are whole; the last one may be cut off, where a process was killed."""
+        return self._read(folder, partial_line_is_read=False)
+
+    def _read(self, folder: Path, *, partial_line_is_read: bool) -> list[T]:
         path, records = folder / self.name, []
         try:
             with path.open(encoding="utf-8") as file:  # not splitlines(): answers may hold other line separators
                 for number, line in enumerate(file, 1):
+                    if not partial_line_is_read and not line.endswith("\n"):
+                        break
                     try:
                         records.append(self.from_json(_parsed(line)))
                     except _BROKEN as error:
@@ -146,11 +154,8 @@ def write_text(path: Path, text: str) -> None:
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError)
 
 
-def _parsed(text: str) -> Json:
-    content = json.loads(text, parse_constant=_refuse_constant)
-    if not isinstance(content, dict):
-        raise ValueError(f"it is a {type(content).__name__}, not named values")
-    return content
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:

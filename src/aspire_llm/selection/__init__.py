@@ -4,6 +4,7 @@ Scores always mean: higher = more confident. Nothing here needs torch.
 """
 
 from aspire_llm.selection.confidence import Calibration, CalibrationMethod, fit_calibration
+from aspire_llm.selection.decision import DecisionRule, relabelled
 from aspire_llm.selection.evaluation import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, evaluate
 from aspire_llm.selection.outcomes import Infeasible, Undefined, defined
 from aspire_llm.selection.score import selection_score
@@ -13,6 +14,7 @@ __all__ = [
     "Calibration",
     "CalibrationMethod",
     "ConfidenceMetrics",
+    "DecisionRule",
     "Difference",
     "Evaluation",
     "Infeasible",
@@ -24,5 +26,6 @@ __all__ = [
     "evaluate",
     "fit_calibration",
     "over_seeds",
+    "relabelled",
     "selection_score",
 ]

@@ -9,7 +9,6 @@ from aspire_llm.errors import DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.likelihood import answer_log_probs, mean_per_answer
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
-from aspire_llm.records import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +19,24 @@ class TaskExample:
     target: tuple[int, ...]
 
 
-def task_examples(questions: Sequence[Question], encoder: Encoder, eos_token_id: int) -> list[TaskExample]:
+def task_examples(prompts: Sequence[EncodedPrompt], encoder: Encoder, eos_token_id: int) -> list[TaskExample]:
     """What θp learns from: the first reference of every answerable question.
+
+    Args:
+        prompts: The questions.
+        encoder: Of the model.
+        eos_token_id: The terminator.
 
     Raises:
         DataError: No question has a reference.
     """
     examples = []
-    for question in questions:
-        if question.references:
-            prompt = encoder.prompt(question)
-            target = (*encoder.answer(prompt, question.references[0]), eos_token_id)
+    for prompt in prompts:
+        if prompt.question.references:
+            target = (*encoder.answer(prompt, prompt.question.references[0]), eos_token_id)
             examples.append(TaskExample(prompt, encoder.shortened(target)))
     if not examples:
-        raise DataError(f"none of {len(questions)} training questions has a reference answer; stage 1 needs some")
+        raise DataError(f"none of {len(prompts)} training questions has a reference answer; stage 1 needs some")
     return examples
 
 

@@ -48,7 +48,7 @@ def select_answers(
 
 
 def verdict_examples(
-    questions: Sequence[Question],
+    prompts: Sequence[EncodedPrompt],
     samples: Mapping[str, Sequence[LabelledAnswer]],
     encoder: Encoder,
     config: SelfEvaluationConfig,
@@ -57,10 +57,16 @@ def verdict_examples(
 
     Where no sample is wrong, the empty answer is. An unanswerable question has no S_c. With `learn_from: likeliest`, a
     question's only answer is its likeliest sample, in S_c or in S_w.
+
+    Args:
+        prompts: The questions.
+        samples: By question id, likeliest first.
+        encoder: Of the model.
+        config: Which samples, and how many.
     """
     examples = []
-    for question in questions:
-        prompt = encoder.prompt(question)
+    for prompt in prompts:
+        question = prompt.question
         if config.learn_from == "likeliest":
             first = samples[question.id][0]
             own = (first.answer.token_ids,)

@@ -16,8 +16,9 @@ from aspire_llm.lm.answer_features import answer_features, verdict_states
 from aspire_llm.lm.cache.expanded import ExpandedCache
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.sampling import sample_answers
+from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.self_evaluation import KeptPrefixes, evaluate_decoded
+from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
 

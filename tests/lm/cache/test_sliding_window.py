@@ -117,7 +117,7 @@ def test_gradients_and_likelihoods_equal_full_forwards(sliding: Backbone) -> Non
 
 def test_it_is_said_once_and_the_context_is_not_cut(sliding: Backbone, caplog: pytest.LogCaptureFixture) -> None:
     prompts = prompts_of(sliding, TEXTS, "The old piano was built in a small town by the sea.")
-    assert not any(prompt.cut for prompt in prompts)
+    assert not any(prompt.is_cut for prompt in prompts)
     with caplog.at_level(logging.WARNING, logger="aspire_llm"):
         for _ in range(2):
             beam_search(AdaptedModel(sliding), prompts, num_beams=2, max_new_tokens=3)

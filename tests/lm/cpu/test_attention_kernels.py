@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from aspire_llm.lm.cpu import attention_kernels
-from aspire_llm.lm.cpu.attention_kernels import attend, causal_attention, merge, query_backward
+from aspire_llm.lm.cpu.attention_kernels import attend, merge, query_backward
 
 HEADS, WIDTH = 3, 8
 
@@ -66,25 +66,3 @@ def test_parts_merge_to_one_softmax() -> None:
     parts = [attend(query, key[:, :, own], value[:, :, own], scale=None) for own in (slice(7), slice(7, 12))]
     for ours, expected in zip(merge(*parts), plain(query, key, value, torch.zeros(()), WIDTH**-0.5), strict=True):
         torch.testing.assert_close(ours, expected.float(), atol=1e-6, rtol=1e-5)
-
-
-@pytest.mark.parametrize("rows", [1, 100, 128, 129, 300, 1030])
-def test_causal_attention_and_its_gradients(rows: int) -> None:
-    states = [drawn(rows, seed, batch=1) for seed in range(3)]
-    ours, reference = ([state.clone().requires_grad_() for state in states] for _ in range(2))
-    weights = drawn(rows, 4, batch=1)
-    mask = torch.full((rows, rows), float("-inf")).triu(1)
-    output, expected = causal_attention(*ours, None), plain(*reference, mask, WIDTH**-0.5)[0]
-    torch.testing.assert_close(output, expected.float(), atol=1e-5, rtol=1e-5)
-    (output * weights).sum().backward()
-    (expected * weights).sum().backward()
-    for one, other in zip(ours, reference, strict=True):
-        torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-5)
-
-
-def test_causal_blocks_of_other_types() -> None:
-    states = [drawn(200, seed, batch=1).double() for seed in range(3)]
-    expected = torch.nn.functional.scaled_dot_product_attention(*states, is_causal=True)
-    torch.testing.assert_close(causal_attention(*states, None), expected, atol=1e-12, rtol=1e-12)
-    low = [state.bfloat16() for state in states]
-    assert (causal_attention(*low, None) - expected).abs().max() < 0.05

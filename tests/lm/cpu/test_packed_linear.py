@@ -92,7 +92,7 @@ def test_memory_decides_what_is_kept_not_what_is_computed(
     tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plenty = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
-    monkeypatch.setattr(packed_linear, "available_memory", lambda: 1000)
+    monkeypatch.setattr(packed_linear, "free_memory", lambda device: 1000)
     short = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
     prompts = [encoder_of(short).prompt(Question("0", "Where?"))]
     found = [beam_search(AdaptedModel(b), prompts, num_beams=2, max_new_tokens=3).hypotheses for b in (plenty, short)]

@@ -9,7 +9,8 @@ from conftest import tiny_model
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from aspire_llm.lm.cache.prefix import Branches, PrefixCache, takes_trees
+from aspire_llm.lm.cache import Branches
+from aspire_llm.lm.cache.prefix import PrefixCache, takes_trees
 from aspire_llm.lm.cpu.tree_attention import uninstall
 from aspire_llm.lm.model import Backbone
 
@@ -45,7 +46,7 @@ def everything(backbone: Backbone, *, as_tree: bool) -> list[Tensor]:
     """All logits of `grow`, those of a look-ahead, and the gradient of their squares for its embeddings."""
     if not as_tree:
         uninstall(backbone.model)
-    backbone.takes_trees = None if as_tree else False
+    backbone.fast.takes_trees = None if as_tree else False
     outputs, cache, branches = grow(backbone)
     ahead = embedded(backbone, 3, 2, 5, seed=20).requires_grad_()
     valid = torch.ones(3, 2, 5, dtype=torch.bool)
@@ -84,7 +85,7 @@ def test_a_model_that_keeps_its_own_attention_is_given_masks(llama: Backbone, ca
     own.config = copy.deepcopy(own.config)  # so that exchanging the model's attention does not reach this layer
     with caplog.at_level(logging.WARNING):
         outputs = everything(backbone, as_tree=True)
-    assert backbone.takes_trees is False
+    assert backbone.fast.takes_trees is False
     assert caplog.text.count("one masked product a pass") == 1
     for ours, reference in zip(outputs, expected, strict=True):
         torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-4)

@@ -1,7 +1,8 @@
 """Branches that are computed by themselves: for models whose branches cannot share stored keys under a mask.
 
-ALiBi derives distances from the padding, and recurrent layers have one state a row, so such models read as `generate`
-has them read: a prompt once, its state expanded to a row for every branch, and a token a row and step on top.
+ALiBi derives distances from the padding, and recurrent layers have one state per row, so such models read as
+`generate` has them read: a prompt once, its state expanded to a row for every branch, and one token per row and step on
+top.
 """
 
 from collections.abc import Iterator
@@ -10,23 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, DynamicCache
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.cache.prefix import Branches, PrefixCache, own_slots
+from aspire_llm.lm.cache.protocol import BranchCache, Branches, widened
 from aspire_llm.lm.cache.token_tree import TokenTree
+from aspire_llm.lm.masks import own_slots
 from aspire_llm.lm.model import Backbone
-
-
-def new_cache(backbone: Backbone, batch_size: int, capacity: int = 64) -> PrefixCache:
-    """The cache that a model takes: `PrefixCache`, or an `ExpandedCache` where branches cannot share a prefix.
-
-    Raises:
-        ModelError: Neither computes what the model computes for a sequence alone.
-    """
-    check_readable(backbone)
-    kind = PrefixCache if backbone.shares_prefixes else ExpandedCache
-    return kind(backbone, batch_size, capacity)
+from aspire_llm.lm.upstream import Cache, DynamicCache
 
 
 @dataclass(slots=True)
@@ -44,53 +35,68 @@ class _State:
     sees: Tensor
 
 
-class ExpandedCache(PrefixCache):
+class ExpandedCache(BranchCache):
     """Slots that hold embeddings instead of keys and values, and the model's state of the branches last read.
 
     A branch is the sequence of the slots that it sees. Where its state is at hand, one more token is one step; anything
     else is a pass over whole sequences, which is differentiable because no state is kept from it.
     """
 
-    def __init__(self, backbone: Backbone, batch_size: int, capacity: int = 64) -> None:
-        super().__init__(backbone, batch_size, capacity)
+    def __init__(self, backbone: Backbone, batch_size: int) -> None:
+        super().__init__(backbone, batch_size)
         self._embeddings: list[Tensor] = []  # [B, slots, d], pass after pass
         self._state: _State | None = None
         self._new_tokens = torch.zeros(batch_size, 1, 0, dtype=torch.long)  # [B, n, A]: their columns in the last pass
 
-    def _forward(
-        self,
-        branches: Branches,
-        embeddings: Tensor,
-        valid: Tensor,
-        logits_at: Tensor | None,
-        *,
-        keep: bool,
-        tree: TokenTree | None = None,
-    ) -> Tensor:
-        batch, n, length, width = embeddings.shape
-        pool = [*self._embeddings, embeddings.to(self.backbone.dtype).reshape(batch, n * length, width)]
+    def extend(
+        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor | None
+    ) -> tuple[Tensor, Branches]:
+        extended, new = branches.after(valid, self.num_slots), self._by_slot(embeddings)
         if logits_at is None:  # of given tokens, the embeddings are all that later passes need
-            self._embeddings, self._state = pool, None
-            return embeddings.new_empty(0, 0)
-        assert tree is None
-        before = self.up_to_date(branches.sees)
-        sees = torch.cat([before, own_slots(valid)], dim=-1)
-        continues = keep and (self.num_slots == 0 or (length == 1 and bool(valid.all())))
-        rows = self._rows_of(before) if continues else None
-        if rows is not None:
-            logits = self._step(rows, pool[-1].view(batch * n, 1, width), sees)
+            logits, self._state = new.new_empty(0, 0), None
         else:
-            flags = nn.functional.pad(own_slots(logits_at), (self.num_slots, 0))
-            logits = self._read_whole(torch.cat(pool, dim=1), sees, flags, keep_state=continues)
-        if keep:
-            self._embeddings = pool
-        return logits
+            with torch.no_grad():
+                logits = self._read_on(branches, extended, new, valid, logits_at)
+        self._add_slots(new)
+        return logits, extended
+
+    def extend_by_tree(self, branches: Branches, embeddings: Tensor, tree: TokenTree) -> Branches:
+        extended = branches.after_tree(tree, self.num_slots)
+        self._state = None
+        self._add_slots(self._by_slot(embeddings))
+        return extended
+
+    def prompts_end(self) -> None:
+        """What a prompt is makes no difference here."""
+
+    def look_ahead(self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor) -> Tensor:
+        sees = branches.after(valid, self.num_slots).sees
+        return self._read_whole(self._by_slot(embeddings), sees, logits_at, keep_state=False)
+
+    def _by_slot(self, embeddings: Tensor) -> Tensor:
+        """New tokens `[B, n, A, d]` or `[B, R, d]` in the order of the slots that they get, `[B, n * A, d]`."""
+        return embeddings.to(self.backbone.dtype).reshape(len(embeddings), -1, embeddings.shape[-1])
+
+    def _add_slots(self, embeddings: Tensor) -> None:
+        self._embeddings.append(embeddings)
+        self.num_slots += embeddings.shape[1]
+
+    def _read_on(self, before: Branches, after: Branches, new: Tensor, valid: Tensor, logits_at: Tensor) -> Tensor:
+        """Logits of new tokens, by a step where the state of what came before is at hand."""
+        batch, n, length = valid.shape
+        continues = self.num_slots == 0 or (length == 1 and bool(valid.all()))
+        rows = self._rows_of(before.over(self.num_slots)) if continues else None
+        if rows is not None:
+            return self._step(rows, new.view(batch * n, 1, -1), after.sees)
+        return self._read_whole(new, after.sees, logits_at, keep_state=continues)
 
     def _rows_of(self, sees: Tensor) -> Tensor | None:
         """The row of the state that has read just what each branch sees, `[B * n]`; None where one has no row."""
         if self._state is None:
             return None
-        same = (sees[:, :, None] == self.up_to_date(self._state.sees)[:, None]).all(-1)  # [B, n, rows a question]
+        same = (sees[:, :, None] == widened(self._state.sees, self.num_slots)[:, None]).all(
+            -1
+        )  # [B, n, rows a question]
         first = torch.arange(len(sees), device=sees.device)[:, None] * same.shape[-1]
         return (first + same.int().argmax(-1)).flatten() if bool(same.any(-1).all()) else None
 
@@ -103,13 +109,13 @@ class ExpandedCache(PrefixCache):
         self._new_tokens = torch.zeros(*sees.shape[:2], 1, dtype=torch.long, device=sees.device)
         return self._run(tokens, mask, torch.ones_like(mask[:, -1:]), cache)
 
-    def _read_whole(self, pool: Tensor, sees: Tensor, logits_at: Tensor, *, keep_state: bool) -> Tensor:
+    def _read_whole(self, new: Tensor, sees: Tensor, logits_at: Tensor, *, keep_state: bool) -> Tensor:
         """Logits of a pass over whole branches.
 
         Args:
-            pool: Embeddings of all slots, `[B, L, d]`.
-            sees: Those of each branch, boolean `[B, n, L]`.
-            logits_at: Those whose logits are wanted, likewise.
+            new: Embeddings of the new tokens, `[B, n * A, d]`.
+            sees: All slots of each branch, the new ones last, boolean `[B, n, L]`.
+            logits_at: New tokens whose logits are wanted, boolean `[B, n, A]`.
             keep_state: Whether steps follow. Then padding stands left, so that they follow on the last column; else
                 right, where no token, and no gradient, can meet it.
         """
@@ -125,7 +131,8 @@ class ExpandedCache(PrefixCache):
         own = order.argsort(dim=-1)[..., self.num_slots :].view(batch, n, n, -1).diagonal(dim1=1, dim2=2)  # [B, A, n]
         trimmed = own - (order.shape[-1] - longest if keep_state else 0)
         self._new_tokens = trimmed.transpose(1, 2).clamp(0, longest - 1)
-        rows, wanted = pool[question, columns], logits_at.gather(-1, columns)
+        wanted = nn.functional.pad(own_slots(logits_at), (self.num_slots, 0)).gather(-1, columns)
+        rows = torch.cat([*self._embeddings, new], dim=1)[question, columns]
         return self._run(rows.flatten(0, 1), mask, wanted.flatten(0, 1), cache)
 
     def _run(self, rows: Tensor, mask: Tensor, logits_at: Tensor, cache: Cache | None) -> Tensor:
@@ -142,10 +149,9 @@ class ExpandedCache(PrefixCache):
         return logits
 
     def select(self, questions: Tensor, room: int = 0) -> "ExpandedCache":
-        """A copy that holds some of the questions. The state moves to it: this cache would have to read it again."""
+        """A cache that holds some of the questions. The state moves to it: this one would have to read it again."""
         selected = ExpandedCache(self.backbone, len(questions))
         selected.num_slots = self.num_slots
-        selected._positions = self._positions[questions]
         selected._embeddings = [embeddings[questions] for embeddings in self._embeddings]
         if self._state is not None:
             sees = self._state.sees
@@ -156,7 +162,6 @@ class ExpandedCache(PrefixCache):
         return selected
 
     def by_branch(self, output: Tensor, branches: Branches) -> Tensor:
-        """What a layer gave in the last pass on n branches, at the A new tokens of each: `[B, n, A, d]`."""
         rows = output.view(*branches.positions.shape, -1, output.shape[-1])
         return rows.gather(2, self._new_tokens[..., None].expand(-1, -1, -1, output.shape[-1]))
 
@@ -212,5 +217,4 @@ def _same_expanded(backbone: Backbone) -> bool:
         cache, whole = ExpandedCache(backbone, 1), slice(length + 1)
         alone.append(cache.look_ahead(cache.root(), embeddings[i : i + 1, :, whole], *[everywhere[:1, :, whole]] * 2))
     expected = torch.cat([*(logits[:-1] for logits in alone), *(logits[-1:] for logits in alone)])
-    tolerance = 1e-3 if backbone.dtype in (torch.float32, torch.float64) else 0.1
-    return bool((torch.cat([read, stepped]) - expected).abs().max() <= tolerance * expected.abs().max())
+    return backbone.same_logits(torch.cat([read, stepped]), expected)

@@ -1,12 +1,10 @@
 """One layer's keys and values as slots of a `PrefixCache`, in the form in which models of transformers store them."""
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
-from transformers.cache_utils import CacheLayerMixin
 
-
-class AllStoredError(Exception):
-    """Ends a pass of which nothing more is wanted."""
+from aspire_llm.lm.upstream import CacheLayerMixin
 
 
 class SlotLayer(CacheLayerMixin):
@@ -15,7 +13,6 @@ class SlotLayer(CacheLayerMixin):
     Attributes:
         keep: Whether the next pass's keys and values are stored.
         whole: Whether `update` gives the pass what is stored as well, or the new keys and values alone.
-        ends_pass: Whether the pass is over once its keys and values are stored.
     """
 
     is_sliding = False
@@ -25,15 +22,30 @@ class SlotLayer(CacheLayerMixin):
         self.capacity = capacity
         self.length = 0
         self.keep = self.whole = True
-        self.ends_pass = False
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Allocate buffers of `capacity` slots for keys and values like these."""
         self.keys, self.values = self._empty(key_states), self._empty(value_states)
         self.is_initialized = True
 
     def update(
-        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        key_states: Float[Tensor, "batch heads rows key_width"],
+        value_states: Float[Tensor, "batch heads rows value_width"],
+        *args: object,
+        **kwargs: object,
+    ) -> tuple[Float[Tensor, "batch heads keys key_width"], Float[Tensor, "batch heads keys value_width"]]:
+        """Take the keys and values of a pass; its attention calls this once per layer.
+
+        Args:
+            key_states: Of the new rows.
+            value_states: Of the new rows.
+            args: What other kinds of caches need.
+            kwargs: Likewise.
+
+        Returns:
+            The keys and values that the pass attends to: the new ones, after the stored ones where `whole` is set.
+        """
         if not self.keep:
             if not (self.whole and self.is_initialized):
                 return key_states, value_states
@@ -45,11 +57,34 @@ class SlotLayer(CacheLayerMixin):
         self.keys[..., self.length : end, :] = key_states
         self.values[..., self.length : end, :] = value_states
         self.length = end
-        if self.ends_pass:
-            raise AllStoredError
         if not self.whole:
             return key_states, value_states
         return self.keys[..., :end, :], self.values[..., :end, :]
+
+    def copy_rows(self, other: "SlotLayer", rows: Int[Tensor, " rows"], room: int) -> None:
+        """Become a copy of some rows of another layer, with further slots to fill.
+
+        Args:
+            other: What is copied.
+            rows: Indices of its rows, in the order wanted (repeats allowed).
+            room: Number of further slots.
+        """
+        self.length, self.capacity = other.length, other.length + room
+        keys, values = other.keys[rows, :, : self.length], other.values[rows, :, : self.length]
+        self.lazy_initialization(keys, values)
+        self.keys[:, :, : self.length], self.values[:, :, : self.length] = keys, values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Keys that a pass over this many rows attends to, and the first of them."""
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Number of slots that are filled."""
+        return self.length
+
+    def get_max_length(self) -> int:
+        """No limit, in transformers' words."""
+        return -1
 
     def _grow(self, needed: int, key_states: Tensor, value_states: Tensor) -> None:
         while self.capacity < needed:
@@ -60,22 +95,6 @@ class SlotLayer(CacheLayerMixin):
             self.keys[..., : self.length, :] = old_keys[..., : self.length, :]
             self.values[..., : self.length, :] = old_values[..., : self.length, :]
 
-    def copy_rows(self, other: "SlotLayer", rows: Tensor, room: int) -> None:
-        """Become a copy of some rows of another layer, with further slots to fill."""
-        self.length, self.capacity = other.length, other.length + room
-        keys, values = other.keys[rows, :, : self.length], other.values[rows, :, : self.length]
-        self.lazy_initialization(keys, values)
-        self.keys[:, :, : self.length], self.values[:, :, : self.length] = keys, values
-
     def _empty(self, states: Tensor) -> Tensor:
         batch, heads, _, width = states.shape
         return states.new_empty(batch, heads, self.capacity, width)
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.length + query_length, 0
-
-    def get_seq_length(self) -> int:
-        return self.length
-
-    def get_max_length(self) -> int:
-        return -1

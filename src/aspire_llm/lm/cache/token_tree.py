@@ -6,9 +6,12 @@ their lengths differ. A tree has a row for every token that is not shared, and a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
+
+TokenGrid: TypeAlias = Sequence[Sequence[Sequence[int]]]  # question → branch → token ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,14 @@ class TokenTree:
     paths: Tensor
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[Sequence[int]]], padding: int, device: torch.device) -> "TokenTree":
-        """From token ids by question and sequence; a question with fewer than n sequences has empty ones."""
+    def of(cls, sequences: TokenGrid, padding: int, device: torch.device) -> "TokenTree":
+        """Build the trees of B questions; a question with fewer than n sequences has empty ones.
+
+        Args:
+            sequences: Token ids by question and sequence.
+            padding: Token id of the rows behind a question's own.
+            device: Of the tensors.
+        """
         trees = [_rows(own) for own in sequences]
         batch, n = len(trees), max(len(paths) for _, paths in trees)
         size = max(len(tokens) for tokens, _ in trees)

@@ -1,0 +1,69 @@
+"""What is faster on CPU than transformers' own ways, behind one door.
+
+Nothing of this decides what is computed, and `speed: plain` leaves all of it out: results differ by rounding alone.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from aspire_llm.lm.cpu.allocator import keep_freed_memory
+from aspire_llm.lm.cpu.gelu import fuse_gelu
+from aspire_llm.lm.cpu.packed_linear import pack_linear_layers, packing
+from aspire_llm.lm.cpu.tree_attention import StoredLayer, TreePass, entered, install, uninstall
+
+__all__ = ["FastPaths", "speed_up"]
+
+
+def speed_up(model: PreTrainedModel) -> "FastPaths":
+    """Prepare a frozen model, in place, and return what its passes may use from then on.
+
+    TODO figures
+    """
+    fuse_gelu(model)
+    pack_linear_layers(model)
+    if model.device.type == "cpu":
+        keep_freed_memory()
+    return FastPaths(model)
+
+
+class FastPaths:
+    """What passes may use once `speed_up` has prepared their model.
+
+    Attributes:
+        takes_trees: Whether the attention over a tree was found to compute what the model's own does; None until it is
+            tried.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self.takes_trees: bool | None = None
+
+    def decoding(self) -> AbstractContextManager[None]:
+        """Within, products of few rows lay weights out for all later ones."""
+        return packing()
+
+    def exchange_attention(self) -> bool:
+        """Exchange the model's attention for one that `tree_attention` directs; False where that cannot be."""
+        return self._model.device.type == "cpu" and install(self._model)
+
+    def restore_attention(self) -> None:
+        """Undo `exchange_attention`."""
+        uninstall(self._model)
+
+    def tree_attention(
+        self, layers: Sequence[StoredLayer], sees: Tensor, prompt_slots: int, among: Tensor | None
+    ) -> AbstractContextManager[None]:
+        """Within, attention is that of n branches over A new tokens each to the prompt and to themselves.
+
+        Args:
+            layers: What is stored, by layer.
+            sees: The stored slots that each branch sees, boolean `[B, n, L]`.
+            prompt_slots: P, the first stored slots, which every branch sees but for padding.
+            among: Which new tokens a new token of its branch sees, boolean `[B, n, A, A]`; None where they simply
+                follow each other and no branch has slots beyond the prompt.
+        """
+        dtype = self._model.get_input_embeddings().weight.dtype
+        return entered(TreePass.plan(layers, sees, prompt_slots, among, dtype))

@@ -5,12 +5,9 @@ each time, and the system clears every page again: measured at OPT-125M size, th
 of 650 positions takes (see docs/experiments.md).
 """
 
-import contextlib
 import ctypes
 import sys
 from functools import cache
-
-import psutil
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -30,10 +27,3 @@ def keep_freed_memory() -> bool:
         return False
     keeps = any(mallopt(_M_MMAP_THRESHOLD, most) for most in (2**30, 2**25))  # before 2.35, glibc takes 32 MiB at most
     return bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)) and keeps
-
-
-def available_memory() -> int:
-    """Bytes of the system's memory that are free, once what the process keeps freed is given back."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
-    return int(psutil.virtual_memory().available)

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
-from aspire_llm.lm.cpu.allocator import available_memory
+from aspire_llm.lm.memory import free_memory
+from aspire_llm.lm.upstream import Conv1D, has_onednn, onednn_layout, onednn_product
 
 # Of the free memory, what packed copies of the weights may take.
 _MEMORY_SHARE = 0.5
@@ -47,7 +47,7 @@ class _FrozenProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return product(gradients[0].contiguous(), ctx.layer.matrix().T, None), None
+        return onednn_product(gradients[0].contiguous(), ctx.layer.matrix().T), None
 
 
 class Packed(nn.Module):
@@ -76,12 +76,12 @@ class Packed(nn.Module):
         """x Wᵀ + b; the same bits whether a packed copy is there or not, so that a resumed run computes the same."""
         rows = x.shape[:-1].numel()
         if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a packed weight
-            return product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
-        return product(x, self._forward_weight(rows), self.bias)
+            return onednn_product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
+        return onednn_product(x, self._forward_weight(rows), self.bias)
 
     def _forward_weight(self, num_rows: int) -> Tensor:
         if self._packed is None and self.keeps_copy and num_rows < _MANY_ROWS and _PACKING.get():
-            self._packed = _pack(self.matrix())
+            self._packed = onednn_layout(self.matrix().contiguous())
         return self.matrix() if self._packed is None else self._packed
 
 
@@ -117,24 +117,8 @@ def pack_linear_layers(model: PreTrainedModel) -> bool:
         return False
     if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
-    keeps_copy = sum(layer.weight.nbytes for layer in layers) <= _MEMORY_SHARE * available_memory()
+    keeps_copy = sum(layer.weight.nbytes for layer in layers) <= _MEMORY_SHARE * free_memory(torch.device("cpu"))
     for layer in layers:
         layer.__class__ = _PACKED_TYPES[type(layer)]  # parameters, hooks and references to the layer stay
         layer.keeps_copy = keeps_copy
     return True
-
-
-def _pack(matrix: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous(), None)
-    return packed
-
-
-def has_onednn() -> bool:
-    """Whether this build of torch has oneDNN's kernels."""
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-
-
-def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x Wᵀ + b by oneDNN, for x `[…, in]` and W `[out, in]`: packed, contiguous, or a contiguous matrix transposed."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return result

@@ -14,11 +14,11 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers import PreTrainedModel
 
-from aspire_llm.lm.cpu.attention_kernels import attend, attend_backward, causal_attention, merge, query_backward
+from aspire_llm.lm.cpu.attention_kernels import attend, attend_backward, merge, query_backward
+from aspire_llm.lm.masks import additive
+from aspire_llm.lm.upstream import exchange_attention, restore_attention, sdpa_attention_forward
 
 _NAME = "aspire_tree"
 
@@ -93,20 +93,12 @@ def entered(tree: TreePass | None) -> Iterator[None]:
 
 def install(model: PreTrainedModel) -> bool:
     """Exchange the attention function of a model; False where it cannot be exchanged."""
-    if model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(_NAME)
-    return bool(model.config._attn_implementation == _NAME)
+    return exchange_attention(model, _NAME, tree_attention)
 
 
 def uninstall(model: PreTrainedModel) -> None:
     """Undo `install`."""
-    if model.config._attn_implementation == _NAME:
-        model.set_attn_implementation("sdpa")
-
-
-def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A boolean mask as one that is added to scores: 0 where True."""
-    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+    restore_attention(model, _NAME)
 
 
 def tree_attention(
@@ -134,7 +126,9 @@ def tree_attention(
         return _grouped(query, key, value, attention_mask, scaling).transpose(1, 2), None
     groups = query.shape[1] // key.shape[1]
     if tree.prompt_slots == 0:  # nothing is stored: one sequence a question, its padding at the end
-        output = causal_attention(query, _expanded(key, groups), _expanded(value, groups), scaling)
+        output = nn.functional.scaled_dot_product_attention(
+            query, _expanded(key, groups), _expanded(value, groups), is_causal=True, scale=scaling
+        )
         return output.transpose(1, 2), None
     stored = tree.layers[cast(int, module.layer_idx)]
     own_key = _expanded(_own(stored.keys, key, tree), groups)
@@ -248,7 +242,3 @@ def _broadcast(tree: TreePass, query: Tensor, groups: int) -> Tensor | None:
     if tree.prompt_mask is None:
         return None
     return tree.prompt_mask.expand(-1, -1, groups * query.shape[2], -1)
-
-
-AttentionInterface.register(_NAME, tree_attention)
-AttentionMaskInterface.register(_NAME, sdpa_mask)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.cache.prefix import Branches, PrefixCache
+from aspire_llm.lm.cache import BranchCache, Branches
 from aspire_llm.lm.decoding.hypotheses import Decoded, Hypothesis
 from aspire_llm.lm.tokenization import EncodedPrompt
 
@@ -103,7 +103,7 @@ def beam_search(
 class _Search:
     """What is still searched: the questions `[B']`, their branches, and the cache that holds them."""
 
-    cache: PrefixCache
+    cache: BranchCache
     branches: Branches
     questions: Tensor
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aspire_llm.lm.cache.prefix import Branches, PrefixCache
+from aspire_llm.lm.cache import BranchCache, Branches
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Hypothesis:
 class Decoded:
     """What decoding B questions leaves behind: hypotheses (best first) and the cache that holds their tokens."""
 
-    cache: PrefixCache
+    cache: BranchCache
     prompts: Branches
     hypotheses: list[list[Hypothesis]]
 
     def branches_of(self, chosen: Sequence[Hypothesis]) -> tuple[Branches, list[tuple[int, ...]]]:
         """The branches that have read one hypothesis a question, and the answer tokens that they lack."""
-        sees = self.cache.up_to_date(self.prompts.sees).clone()
+        sees = self.prompts.over(self.cache.num_slots).clone()
         positions = self.prompts.positions.clone()
         for row, hypothesis in enumerate(chosen):
             sees[row, 0, list(hypothesis.slots)] = True

@@ -1,0 +1,45 @@
+"""ASPIRE's score with the α that ranks the validation answers best (beyond the paper)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from aspire_llm.errors import DataError
+from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.records import Prediction
+from aspire_llm.selection import selection_score
+
+_ALPHAS = np.linspace(0, 1, 21).tolist()
+
+
+def score(answers: AnswerSet) -> list[float]:
+    """g with that α."""
+    return _mixed(answers.predictions, best_alpha(answers.validation_predictions))
+
+
+def best_alpha(predictions: Sequence[Prediction]) -> float:
+    """The α of the highest AUROC on answers whose correctness is known; the smallest of equally good ones.
+
+    Raises:
+        DataError: All of them are right, or all are wrong.
+    """
+    correct = both_kinds(predictions)
+    best: float = max(_ALPHAS, key=lambda alpha: float(roc_auc_score(correct, _mixed(predictions, alpha))))
+    return best
+
+
+def both_kinds(predictions: Sequence[Prediction]) -> list[bool]:
+    """Whether each validation answer is correct.
+
+    Raises:
+        DataError: All of them are right, or all are wrong.
+    """
+    correct = [bool(prediction.correct) for prediction in predictions]
+    if len(set(correct)) < 2:
+        raise DataError(f"all {len(correct)} validation answers are right, or all wrong; there is nothing to learn")
+    return correct
+
+
+def _mixed(predictions: Sequence[Prediction], alpha: float) -> list[float]:
+    return [selection_score(own.scored.answer.log_likelihood, own.scored.log_self_eval, alpha) for own in predictions]

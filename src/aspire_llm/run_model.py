@@ -1,0 +1,206 @@
+"""The model of a run at work: what the steps of a pipeline and the methods need it for.
+
+Everything is loaded, or encoded, when it is first asked for, and once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import cached_property, partial
+from typing import TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from aspire_llm.config import RunConfig, TrainingConfig
+from aspire_llm.correctness import label
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.adapters import (
+    SELF_EVALUATION,
+    TASK,
+    Adapter,
+    frozen,
+    load_adapter,
+    new_adapter,
+    num_soft_tokens,
+    save_adapter,
+)
+from aspire_llm.lm.batching import by_length
+from aspire_llm.lm.kept_prefixes import KeptPrefixes
+from aspire_llm.lm.self_evaluation import num_positions
+from aspire_llm.lm.tokenization import EncodedPrompt
+from aspire_llm.predictor import SelectivePredictor, decode_likeliest, load_model, new_encoder
+from aspire_llm.records import LabelledAnswer, Question, Split, UntunedAnswer
+from aspire_llm.results.samples import SAMPLES, QuestionSamples
+from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.provenance import HardwareFacts, ModelFacts
+from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
+from aspire_llm.stages.stage2_answer_sampling import sample_answers
+from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_examples, verdict_loss
+from aspire_llm.stages.training_loop import TrainingLoop
+
+Example = TypeVar("Example")
+Loss: TypeAlias = Callable[[Sequence[Example]], Tensor]
+
+_TITLES = {TASK: "stage 1", SELF_EVALUATION: "stage 3"}
+
+
+class RunModel:
+    """θ of a run with the adapters that its directory holds.
+
+    Args:
+        directory: Of the run.
+        questions: All of its splits.
+        examples: Few-shot examples before every question.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        questions: Mapping[Split, Sequence[Question]],
+        examples: Sequence[Question] = (),
+    ) -> None:
+        self._directory, self._questions = directory, questions
+        self._config: RunConfig = directory.config
+        self.backbone = load_model(self._config)
+        self._try_lora()
+        self._soft_tokens = num_soft_tokens(self.backbone, self._config.stage1, self._config.stage3)
+        self.encoder = new_encoder(self.backbone, self._config, examples)
+        self.verdict_tokens = self.encoder.verdict_tokens(self._config.stage3.verdict_words)
+
+    def _try_lora(self) -> None:
+        """Where peft has no LoRA for the model, that is known before anything is computed or written."""
+        for name, config in ((TASK, self._config.stage1), (SELF_EVALUATION, self._config.stage3)):
+            if config.adapter == "lora":
+                new_adapter(self.backbone, name, config, seed=self._config.seed)
+
+    @cached_property
+    def prompts(self) -> dict[Split, list[EncodedPrompt]]:
+        """Every question of the run, encoded once."""
+        return {split: self.encode(own) for split, own in self._questions.items()}
+
+    def encode(self, questions: Sequence[Question]) -> list[EncodedPrompt]:
+        """Any questions as this run reads them."""
+        return [self.encoder.prompt(question) for question in questions]
+
+    @property
+    def contexts_cut(self) -> int:
+        """How many contexts of the run do not fit the model's window."""
+        return sum(prompt.is_cut for own in self.prompts.values() for prompt in own)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """For the provenance of the run."""
+        return ModelFacts(self._config.model, self.backbone.model.config.model_type, self.backbone.num_parameters)
+
+    @property
+    def hardware(self) -> HardwareFacts:
+        """For the provenance of the run."""
+        return HardwareFacts(str(self.backbone.device), torch.get_num_threads())
+
+    @cached_property
+    def task(self) -> Adapter:
+        """θp of stage 1."""
+        return load_adapter(self.backbone, TASK, self._directory.path / f"{TASK}_adapter")
+
+    @cached_property
+    def model(self) -> AdaptedModel:
+        """θ + θp + θs."""
+        verdict = load_adapter(self.backbone, SELF_EVALUATION, self._directory.path / f"{SELF_EVALUATION}_adapter")
+        return AdaptedModel(self.backbone, self.task, verdict)
+
+    @cached_property
+    def predictor(self) -> SelectivePredictor:
+        """Answers questions; what it withholds is decided later, when there is a calibration."""
+        return SelectivePredictor(self.model, self.encoder, self._config)
+
+    def tune_task(self) -> None:
+        """Stage 1: θp from the references of the training split."""
+
+        def loss(adapter: Adapter) -> Loss[TaskExample]:
+            return partial(task_loss, AdaptedModel(self.backbone, adapter))
+
+        def examples(split: Split) -> list[TaskExample]:
+            return task_examples(self.prompts[split], self.encoder, self.backbone.eos_token_id)
+
+        def length(example: TaskExample) -> int:
+            return self._soft_tokens[0] + len(example.prompt.token_ids) + len(example.target)
+
+        self.task = self._trained(TASK, self._config.stage1, loss, length, examples)
+
+    def sample_answers(self, prompts: Sequence[EncodedPrompt]) -> list[QuestionSamples]:
+        """Stage 2: the tuned model's answers."""
+        config = self._config
+        model = AdaptedModel(self.backbone, self.task)
+        return sample_answers(model, self.encoder, prompts, config.stage2, config.correctness, seed=config.seed)
+
+    def learn_self_evaluation(self) -> None:
+        """Stage 3: θs from the labelled answers that the run holds."""
+        config, task = self._config.stage3, self.task
+        budget = None if config.kept_prefixes == "auto" else config.kept_prefixes * 2**20
+        kept = KeptPrefixes(self.backbone, budget)
+
+        def loss(adapter: Adapter) -> Loss[VerdictExample]:
+            model = AdaptedModel(self.backbone, task, adapter)
+            return partial(verdict_loss, model, self.verdict_tokens, read=kept.read)
+
+        def length(example: VerdictExample) -> int:
+            answers = [*example.correct, *example.wrong]
+            return num_positions(self.backbone, example.prompt, answers, self._soft_tokens)
+
+        verdict = self._trained(SELF_EVALUATION, config, loss, length, self.examples)
+        self.model = AdaptedModel(self.backbone, task, verdict)
+
+    def examples(self, split: Split) -> list[VerdictExample]:
+        """What stage 3 learns from (training split), or is validated on."""
+        return verdict_examples(self.prompts[split], self._samples, self.encoder, self._config.stage3)
+
+    def sampled(self, split: Split) -> list[tuple[Question, tuple[LabelledAnswer, ...]]]:
+        """Stage 2's answers to the training or validation split, likeliest first."""
+        return [(question, self._samples[question.id]) for question in self._questions[split]]
+
+    def answer_untuned(self, prompts: Sequence[EncodedPrompt]) -> list[UntunedAnswer]:
+        """The base model's answers."""
+        model, threshold = AdaptedModel(self.backbone), self._config.correctness.eval_threshold
+
+        def answer(indices: Sequence[int]) -> list[UntunedAnswer]:
+            own = [prompts[i] for i in indices]
+            decoded = decode_likeliest(model, own, self._config)
+            answers = [self.encoder.sampled_answer(hypotheses[0]) for hypotheses in decoded.hypotheses]
+            return [
+                UntunedAnswer(prompt.question, label(answer, prompt.question, threshold))
+                for prompt, answer in zip(own, answers, strict=True)
+            ]
+
+        return by_length([len(prompt.token_ids) for prompt in prompts], self._config.stage2.batch_size, answer)
+
+    @cached_property
+    def _samples(self) -> dict[str, tuple[LabelledAnswer, ...]]:
+        return {samples.id: samples.answers for samples in SAMPLES.read(self._directory.path)}
+
+    def _trained(
+        self,
+        name: str,
+        config: TrainingConfig,
+        loss: Callable[[Adapter], Loss[Example]],
+        length: Callable[[Example], int],
+        examples: Callable[[Split], list[Example]],
+    ) -> Adapter:
+        folder = f"{name}_adapter"
+        adapter = new_adapter(self.backbone, name, config, seed=self._config.seed)
+        loop = TrainingLoop(
+            _TITLES[name],
+            adapter.parameters(),
+            loss(adapter),
+            length,
+            config,
+            seed=self._config.seed,
+            checkpoint=self._directory.path / f"{folder}.checkpoint",
+            log=self._directory.log,
+        )
+        recomputing = self.backbone.layers_recomputed() if config.recompute_layers else nullcontext()
+        with recomputing:
+            loop.fit(examples(Split.TRAIN), examples(Split.VALIDATION))
+        with self._directory.new_folder(folder) as path:
+            save_adapter(adapter, path)
+        loop.finish()
+        return frozen(adapter)
