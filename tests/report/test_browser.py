@@ -1,15 +1,16 @@
 """The page in a real browser: its switches, its examples, its width, and its silence."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report.rich_run import write_rich_files
-from report.synthetic_run import make_lines, untuned_lines, write_run
+from report.synthetic_run import make_predictions, untuned_answers, write_run
 
+from aspire_llm.records import Prediction
 from aspire_llm.report import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
@@ -53,9 +54,9 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a run with many methods."""
-    run_dir, lines = tmp_path_factory.mktemp("run"), make_lines(300)
-    write_run(run_dir, lines, untuned_lines(lines))
-    write_rich_files(run_dir, lines, untuned_lines(lines))
+    run_dir, predictions = tmp_path_factory.mktemp("run"), make_predictions(300)
+    write_run(run_dir, predictions)
+    write_rich_files(run_dir, predictions, untuned_answers(predictions))
     return write_report(run_dir)
 
 
@@ -73,16 +74,16 @@ def watched(chromium: Any, report: Path) -> Iterator[Watched]:
     assert watched.problems == []
 
 
-def test_examples_are_filtered(watched: Watched, lines: list[dict[str, Any]]) -> None:
-    wrong = sum(not line["correct"] for line in lines)
-    withheld = sum(not line["correct"] and line["abstained"] for line in lines)
+def test_examples_are_filtered(watched: Watched, predictions: list[Prediction]) -> None:
+    wrong = sum(not own.correct for own in predictions)
+    withheld = sum(not own.correct and own.abstained for own in predictions)
     assert 20 < withheld < wrong < 300
     assert (watched.count(), watched.status()) == (20, f"20 of {wrong} matching answers shown")
     watched.choose("decision", "abstained")
     assert watched.status() == f"20 of {withheld} matching answers shown"
     watched.choose("outcome", "right")
     watched.choose("decision", "answered")
-    right = sum(line["correct"] and not line["abstained"] for line in lines)
+    right = sum(bool(own.correct and not own.abstained) for own in predictions)
     assert watched.status() == f"20 of {right} matching answers shown"
     assert {item.get_attribute("data-outcome") for item in watched.page.locator(VISIBLE).all()} == {"right"}
 
@@ -97,14 +98,15 @@ def test_more_examples_on_request(watched: Watched) -> None:
     assert (watched.count(), watched.status()) == (300, "300 of 300 matching answers shown")
 
 
-def test_examples_are_searched_in_every_word(watched: Watched, lines: list[dict[str, Any]]) -> None:
+def test_examples_are_searched_in_every_word(watched: Watched, predictions: list[Prediction]) -> None:
     watched.choose("outcome", "all")
     watched.page.fill("input[name=search]", "  PETROV  dunmore ")
 
-    def text(line: dict[str, Any]) -> str:
-        return " ".join([line["question"], line["answer"], *line["references"], line["context"] or ""]).lower()
+    def text(own: Prediction) -> str:
+        question = own.question
+        return " ".join([question.question, own.sampled.text, *question.references, question.context or ""]).lower()
 
-    expected = sum("petrov" in text(line) and "dunmore" in text(line) for line in lines)
+    expected = sum("petrov" in text(own) and "dunmore" in text(own) for own in predictions)
     assert 0 < expected < 20
     assert watched.count() == expected
     watched.page.fill("input[name=search]", "no such words")
@@ -112,20 +114,20 @@ def test_examples_are_searched_in_every_word(watched: Watched, lines: list[dict[
 
 
 @pytest.mark.parametrize(
-    ("key", "attribute", "field"),
+    ("key", "attribute", "value"),
     [
-        ("score", "score", "selection_score"),
-        ("confidence", "confidence", "confidence"),
-        ("likelihood", "likelihood", "log_likelihood"),
-        ("selfEval", "self-eval", "self_eval"),
+        ("score", "score", lambda own: own.scored.selection_score),
+        ("confidence", "confidence", lambda own: own.confidence),
+        ("likelihood", "likelihood", lambda own: own.sampled.log_likelihood),
+        ("selfEval", "self-eval", lambda own: own.scored.self_eval),
     ],
 )
 def test_examples_are_sorted(
-    watched: Watched, lines: list[dict[str, Any]], key: str, attribute: str, field: str
+    watched: Watched, predictions: list[Prediction], key: str, attribute: str, value: Callable[[Prediction], float]
 ) -> None:
     watched.choose("outcome", "all")
     watched.choose("sort", key)
-    expected = sorted((line[field] for line in lines), reverse=True)
+    expected = sorted(map(value, predictions), reverse=True)
     assert watched.figures(attribute) == expected[:20]
     watched.choose("order", "lowest")
     assert watched.figures(attribute) == expected[:-21:-1]

@@ -1,113 +1,99 @@
 """What is read from a run directory, and what is refused."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report.rich_run import TUNED, UNTUNED
+from report.by_hand import figures, run_metrics
+from report.rich_run import SWEPT, TUNED, UNTUNED
 
 from aspire_llm.errors import RunDirectoryError
-from aspire_llm.report.methods import Answers
-from aspire_llm.report.robustness import Spread
-from aspire_llm.report.run_results import read_run_results
+from aspire_llm.records import Answers, Prediction
+from aspire_llm.report.run_results import best_rival, read_run_results
+from aspire_llm.results.metrics import METRICS
+from aspire_llm.results.predictions import PREDICTIONS
+from aspire_llm.results.scores import scores_file
+from aspire_llm.results.studies import SWEEPS
 
 
-def test_stored_scores_are_those_of_the_files(rich_dir: Path, lines: list[dict[str, Any]]) -> None:
-    methods = {method.name: method for method in read_run_results(rich_dir).method_scores()}
-    assert set(methods) == {*TUNED, *UNTUNED}
-    stored = json.loads((rich_dir / "scores" / "sar.json").read_text())
-    assert methods["sar"].scores == tuple(stored["scores"])
-    assert methods["sar"].correct == tuple(line["correct"] for line in lines)
-    assert methods["sar"].groups == tuple(line["group"] for line in lines)
-    assert sum(methods["perplexity_untuned"].correct) < sum(methods["perplexity"].correct)
-
-
-def test_methods_by_answers(rich_dir: Path) -> None:
+def test_scores_are_those_of_the_files(rich_dir: Path, predictions: list[Prediction]) -> None:
     results = read_run_results(rich_dir)
-    assert {method.name for method in results.method_scores(Answers.UNTUNED)} == set(UNTUNED)
-    assert {method.name for method in results.method_scores(Answers.TUNED)} == set(TUNED)
+    methods = {answers: {method.name: method for method in results.method_scores(answers)} for answers in Answers}
+    assert set(methods[Answers.TUNED]) == set(TUNED)
+    assert set(methods[Answers.UNTUNED]) == set(UNTUNED)
+    sar = methods[Answers.TUNED]["sar"]
+    assert list(sar.scores) == json.loads((rich_dir / "scores" / "sar.json").read_text())["scores"]
+    assert sar.correct == tuple(own.correct for own in predictions)
+    assert sar.groups == tuple(own.question.group for own in predictions)
+    assert sum(methods[Answers.UNTUNED]["perplexity_untuned"].correct) < sum(sar.correct) / 5
 
 
-def test_without_stored_scores_five_methods_come_from_the_predictions(
-    run_dir: Path, lines: list[dict[str, Any]]
-) -> None:
-    methods = {method.name: method.scores for method in read_run_results(run_dir).method_scores()}
-    names = ["aspire", "perplexity", "sequence_log_probability", "self_evaluation", "perplexity_untuned"]
-    assert sorted(methods) == sorted(names)
-    assert methods["aspire"] == tuple(line["selection_score"] for line in lines)
-    assert methods["sequence_log_probability"][0] == lines[0]["log_likelihood"] * lines[0]["num_tokens"]
+def test_without_stored_scores_there_are_no_curves_and_a_note_says_so(run_dir: Path) -> None:
+    shutil.rmtree(run_dir / "scores")
+    results = read_run_results(run_dir)
+    assert results.method_scores(Answers.TUNED) == []
+    assert results.notes == ("scores/ is missing, so there is no part with curves.",)
 
 
 def test_a_method_that_metrics_do_not_name_is_left_out(rich_dir: Path) -> None:
-    metrics = json.loads((rich_dir / "metrics.json").read_text())
-    del metrics["methods"]["sar"]
-    (rich_dir / "metrics.json").write_text(json.dumps(metrics))
-    assert "sar" not in {method.name for method in read_run_results(rich_dir).method_scores()}
+    metrics = METRICS.read(rich_dir)
+    kept = {name: own for name, own in metrics.methods.items() if name != "sar"}
+    METRICS.write(rich_dir, replace(metrics, methods=kept, origins={name: metrics.origins[name] for name in kept}))
+    names = {method.name for method in read_run_results(rich_dir).method_scores(Answers.TUNED)}
+    assert names == set(TUNED) - {"sar"}
 
 
-def test_answers_that_nobody_judged_drop_out_of_the_scores(rich_dir: Path, lines: list[dict[str, Any]]) -> None:
-    lines[0]["correct"] = None
-    (rich_dir / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    stored = json.loads((rich_dir / "scores" / "sar.json").read_text())["scores"]
-    (sar,) = [method for method in read_run_results(rich_dir).method_scores() if method.name == "sar"]
-    assert sar.scores == tuple(stored[1:])
+def test_answers_that_nobody_judged_drop_out_of_the_scores(rich_dir: Path, predictions: list[Prediction]) -> None:
+    PREDICTIONS.write(rich_dir, [replace(predictions[0], correct=None), *predictions[1:]])
+    stored = scores_file("sar").read(rich_dir).scores
+    (sar,) = [own for own in read_run_results(rich_dir).method_scores(Answers.TUNED) if own.name == "sar"]
+    assert sar.scores == stored[1:]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "change", "message"),
     [
-        ({"ids": ["other"] * 300}, "scores other questions than the tuned predictions"),
-        ({"scores": [1.0]}, "300 questions but 1 scores"),
-        ({"answers": "elsewhere"}, "holds no scores of a method"),
-        ({"scores": None}, "holds no scores of a method"),
+        ("scores/sar.json", {"ids": ["other"] * 300}, "scores other questions than the tuned predictions"),
+        ("scores/sar.json", {"scores": [1.0]}, "300 questions but 1 scores"),
+        ("scores/sar.json", {"answers": "elsewhere"}, "holds no scores of a method"),
+        ("sweep.json", {"sweeps": [{"parameter": "a", "points": [{}]}]}, "holds no sweep"),
+        ("seeds.json", {"seeds": ["x"]}, "holds no summary over seeds"),
+        ("costs.json", {"sar": 3}, "holds no costs by method"),
+        ("metrics.json", {"n": None}, "holds no metrics of a run"),
+        ("provenance.json", {"hardware": {}}, "holds no provenance of a run"),
     ],
 )
-def test_scores_that_do_not_fit_are_refused(rich_dir: Path, change: dict[str, Any], message: str) -> None:
-    path = rich_dir / "scores" / "sar.json"
+def test_broken_records_are_one_clear_line(rich_dir: Path, name: str, change: dict[str, Any], message: str) -> None:
+    path = rich_dir / name
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunDirectoryError, match=message) as error:
         read_run_results(rich_dir)
-    assert "sar.json" in str(error.value)
+    assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("sweep.json", {"sweeps": [{"parameter": "a", "points": [{}, {}]}]}, "holds no sweep"),
-        ("sweep.json", {}, "holds no sweep"),
-        ("seeds.json", {"seeds": [0]}, "holds no table of seeds"),
-        ("seeds.json", {"seeds": ["x"], "methods": {}}, "holds no table of seeds"),
-    ],
-)
-def test_broken_sweeps_and_seeds(run_dir: Path, name: str, content: object, message: str) -> None:
-    (run_dir / name).write_text(json.dumps(content))
-    with pytest.raises(RunDirectoryError, match=message):
-        read_run_results(run_dir)
+def test_a_setting_tried_at_a_single_value_is_no_sweep(run_dir: Path) -> None:
+    SWEEPS.write(run_dir, (replace(SWEPT[0], points=SWEPT[0].points[:1]), SWEPT[1]))
+    assert read_run_results(run_dir).sweeps == SWEPT[1:]
 
 
-def test_sweeps_and_seeds_are_optional_and_leave_no_note(run_dir: Path) -> None:
+def test_what_is_optional_leaves_no_note(run_dir: Path) -> None:
+    (run_dir / "predictions_untuned.jsonl").unlink()
     results = read_run_results(run_dir)
-    assert (results.sweeps, results.seeds, results.notes) == ((), None, ())
+    assert (results.untuned, results.costs, results.sweeps, results.seeds, results.notes) == ((), {}, (), None, ())
 
 
-def test_seeds_without_a_figure(rich_dir: Path) -> None:
-    content = json.loads((rich_dir / "seeds.json").read_text())
-    none = {"mean": None, "sd": None, "values": [None, None]}
-    single = {"mean": 0.5, "sd": None, "values": [0.5]}
-    content["methods"] = {"aspire": {"auroc": none, "auacc": None, "accuracy": single}}
-    (rich_dir / "seeds.json").write_text(json.dumps(content))
-    seeds = read_run_results(rich_dir).seeds
-    assert seeds is not None
-    assert seeds.methods == {"aspire": {"accuracy": Spread(0.5, None, None, (0.5,))}}
-
-
-def test_sweeps_keep_numbers_apart_from_words(rich_dir: Path) -> None:
-    numbers, words = read_run_results(rich_dir).sweeps
-    assert numbers.values == (0.0, 0.25, 1.0)
-    assert words.values == ("soft", "lora")
-    estimate = numbers.estimates["auroc"]["aspire"][2]
-    assert estimate is not None
-    assert (estimate.value, estimate.ci) == (0.6, (0.58, 0.61))
-    assert [at and at.ci for at in numbers.estimates["auacc"]["aspire"]] == [None] * 3
+def test_the_best_rival_is_tuned_and_no_variant_of_aspire() -> None:
+    aurocs: dict[str, float | str] = {
+        "aspire": 0.9,
+        "aspire_alpha": 0.95,
+        "sar_untuned": 0.94,
+        "p_true": "none",
+        "sar": 0.8,
+        "perplexity": 0.7,
+    }
+    assert best_rival(run_metrics({name: figures(auroc) for name, auroc in aurocs.items()})) == "sar"
+    assert best_rival(run_metrics({"aspire": figures(0.9)})) is None

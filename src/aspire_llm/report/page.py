@@ -1,24 +1,29 @@
-"""Writes `report.html`: one self-contained page about one run, readable without a network."""
+"""Writes `report.html`, one self-contained page about one run, readable without a network; and its main figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment
 
-from aspire_llm.records import MethodScores
-from aspire_llm.report import figures, labels, palette
-from aspire_llm.report.examples import choose_examples, shortened
-from aspire_llm.report.method_table import method_table
-from aspire_llm.report.methods import BASELINE, REFERENCE, Answers, best_rival, method_label
-from aspire_llm.report.run_files import AnswerRow
-from aspire_llm.report.run_results import RunResults, read_run_results
-from aspire_llm.report.seed_table import seed_table
-from aspire_llm.report.templates import page_templates
+from aspire_llm.errors import RunDirectoryError
+from aspire_llm.methods.catalogue import BASELINE, REFERENCE, method_label
+from aspire_llm.records import Answers, MethodScores, Prediction
+from aspire_llm.report import wording
+from aspire_llm.report.estimates import METRIC_LABELS, Interval
+from aspire_llm.report.figures.bands import group_weights, share_band
+from aspire_llm.report.page_tables import details_table, methods_table, seed_tables
+from aspire_llm.report.rendering import render
+from aspire_llm.report.run_results import RunResults, best_rival, group_of, read_run_results
+from aspire_llm.report.run_tables import differences_table
+from aspire_llm.report.styles import legend
+from aspire_llm.report.tables import NOT_AVAILABLE, percent
 from aspire_llm.rundir.files import write_text
+from aspire_llm.selection import Undefined, defined
 from aspire_llm.selection.metrics import accuracy_at_coverage
+
+MAX_EXAMPLES = 500
+MAX_CONTEXT = 1000  # characters; whole articles would be most of the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,20 @@ class Tile:
     remark: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """ASPIRE against its strongest rival in words."""
+
+    direction: wording.Direction
+    sentence: str
+    remarks: tuple[str, ...]
+
+
 def write_report(run_dir: Path) -> Path:
     """Write `report.html` into a run directory, whole or not at all, from the files that lie there.
 
     Args:
-        run_dir: Holds `metrics.json`; `predictions.jsonl`, `predictions_untuned.jsonl`, `config.yaml` and
-            `provenance.json` where known. What is missing leaves a note on the page.
+        run_dir: Holds `metrics.json`, and whatever else is known of the run. What is missing leaves a note on the page.
 
     Returns:
         The path of the page.
@@ -43,130 +56,151 @@ def write_report(run_dir: Path) -> Path:
     Raises:
         RunDirectoryError: `metrics.json` is missing, or a file is broken.
     """
-    text = render(read_run_results(run_dir))
     path = run_dir / "report.html"
-    write_text(path, text)
+    write_text(path, report_page(read_run_results(run_dir)))
     return path
 
 
-def render(results: RunResults) -> str:
+def write_accuracy_coverage_png(run_dir: Path, path: Path) -> Path:
+    """Draw ASPIRE's, its best rival's and perplexity's accuracy–coverage curves into a PNG file.
+
+    Raises:
+        RunDirectoryError: The run directory holds no judged answers.
+    """
+    from aspire_llm.report.figures.curves import accuracy_coverage_png  # matplotlib
+
+    results = read_run_results(run_dir)
+    chosen = {REFERENCE, BASELINE, best_rival(results.metrics)}
+    methods = [method for method in results.method_scores(Answers.TUNED) if method.name in chosen]
+    if not methods:
+        raise RunDirectoryError(f"{run_dir} holds no judged answers to draw; run `aspire-llm evaluate {run_dir}` first")
+    accuracy_coverage_png(methods, path)
+    return path
+
+
+def report_page(results: RunResults) -> str:
     """The page of a run; the same results give the same text, byte for byte."""
+    from aspire_llm.report.figures import curves, rivals, scores, sweeps  # matplotlib
+
     metrics = results.metrics
-    scores = {answers: results.method_scores(answers) for answers in Answers}
-    names = [method.name for methods in scores.values() for method in methods]
-    swept = {name for sweep in results.sweeps for by_method in sweep.estimates.values() for name in by_method}
-    examples = choose_examples(results.rows)
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            light=palette.LIGHT,
-            dark=palette.DARK,
-            name=results.name,
-            subtitle=_subtitle(results),
-            tiles=_tiles(results),
-            verdict=_verdict(results),
-            table=method_table(results),
-            methods=results.methods,
-            reference=REFERENCE,
-            differences=_by_strength(metrics.get("differences") or {}),
-            comparison_figures=figures.comparison_figures(results),
-            curve_figures=figures.curve_figures(scores),
-            curve_legend=figures.legend(names, results.methods),
-            coverage_curve=_coverage_curve(scores[Answers.TUNED]),
-            score_figures=figures.score_figures(results),
-            sweep_figures=figures.sweep_figures(results),
-            sweep_legend=figures.legend(swept, results.methods),
-            seeds=seed_table(results.seeds) if results.seeds else None,
-            examples=examples,
-            num_answers=len(results.rows),
-            settings=_flat(results.config),
-            provenance=_flat(results.provenance),
-            notes=[*metrics.get("notes", ()), *results.notes],
-        )
+    method_scores = {answers: results.method_scores(answers) for answers in Answers}
+    drawn = [method.name for methods in method_scores.values() for method in methods]
+    swept = {name for sweep in results.sweeps for point in sweep.points for name in point.methods}
+    rival = best_rival(metrics)
+    return render(
+        "page.html",
+        name=results.name,
+        subtitle=_subtitle(results),
+        tiles=_tiles(results),
+        verdict=_verdict(results),
+        notes=[*metrics.notes, *results.notes],
+        methods=methods_table(metrics, results.costs),
+        details=details_table(results.methods),
+        differences=differences_table(metrics, pairs=_by_strength(results)),
+        rival_figures=rivals.rival_figures(results),
+        curve_figures=curves.curve_figures(method_scores),
+        curve_legend=legend(drawn, rival),
+        coverage_curve=_coverage_curve(method_scores[Answers.TUNED]),
+        score_figures=scores.score_figures(results),
+        sweep_figures=sweeps.sweep_figures(results.sweeps),
+        sweep_legend=legend(swept, rival),
+        seeds=results.seeds,
+        seed_tables=seed_tables(results.seeds) if results.seeds else [],
+        reference=method_label(REFERENCE),
+        examples=choose_examples(results.predictions),
+        num_answers=len(results.predictions),
+        shorten=lambda text: wording.shortened(text, MAX_CONTEXT),
+        settings=_facts(results.config.model_dump(mode="json") if results.config else {}),
+        provenance=_facts(results.provenance.to_json() if results.provenance else {}),
     )
 
 
-def _environment() -> Environment:
-    environment = page_templates(Path(__file__).parent)
-    environment.filters |= {
-        "percent": labels.percent,
-        "interval": labels.interval,
-        "points": labels.points,
-        "signed_interval": labels.signed_interval,
-        "method": method_label,
-        "shortened": shortened,
-    }
-    return environment
+def choose_examples(predictions: Sequence[Prediction], count: int = MAX_EXAMPLES) -> list[Prediction]:
+    """The judged answers, the highest selection score first; of more than `count`, evenly spaced ones in that order.
+
+    Even spacing keeps the mix of sure and unsure answers, and so the share of right ones at every score.
+    """
+    judged = [prediction for prediction in predictions if prediction.correct is not None]
+    ranked = sorted(judged, key=lambda own: (-own.scored.selection_score, own.question.id))
+    if len(ranked) <= count:
+        return ranked
+    return [ranked[place] for place in np.linspace(0, len(ranked) - 1, count).round().astype(int)]
 
 
 def _subtitle(results: RunResults) -> str:
-    data = results.config.get("data")
-    named = data.get("name") or data.get("path") if isinstance(data, Mapping) else data
-    n = results.metrics.get("n")
-    parts = [results.config.get("model"), named, f"{n:,} test questions" if isinstance(n, int) else None]
-    return " · ".join(str(part) for part in parts if part)
+    config = results.config
+    of_what = [config.model, config.data.source] if config else []
+    return " · ".join([*of_what, f"{results.metrics.n:,} test questions"])
 
 
 def _tiles(results: RunResults) -> list[Tile]:
     metrics = results.metrics
-    aspire = (metrics.get("methods") or {}).get(REFERENCE, {})
-    before, malformed = metrics.get("accuracy_before"), metrics.get("malformed")
+    before, around = metrics.accuracy_before, _accuracy_interval(results, Answers.TUNED)
     remarks = [
-        None if before is None else f"{labels.percent(before)} before tuning",
-        None if malformed is None else f"{labels.percent(malformed)} malformed",
+        around and f"95% interval {around}",
+        "" if before is None else f"{percent(before)}% {_accuracy_interval(results, Answers.UNTUNED)} before tuning",
+        f"{percent(metrics.malformed)}% malformed",
     ]
-    tiles = [Tile("Accuracy", labels.percent(metrics.get("accuracy")), " · ".join(filter(None, remarks)))]
-    for key, remark in (("auroc", "right ranked above wrong"), ("auacc", "mean accuracy over all coverages")):
-        bounds = labels.interval(aspire.get(f"{key}_ci"))
-        remark = f"95% interval {bounds}" if bounds else aspire.get(f"{key}_reason", remark)
-        tiles.append(Tile(f"{labels.METRIC_LABELS[key]} of ASPIRE", labels.percent(aspire.get(key)), remark))
-    at_80 = aspire.get("accuracy_at_coverage", {}).get("0.8")
-    tiles.append(Tile("Accuracy at 80% coverage", labels.percent(at_80), "the least sure fifth left unanswered"))
-    tiles += _abstention_tiles(results.rows)
-    if metrics.get("confidence"):
-        ece, brier = metrics["confidence"]["ece"], metrics["confidence"]["brier"]
-        tiles.append(
-            Tile("Calibration error (ECE)", labels.percent(ece), f"of the confidence; Brier score {brier:.3f}")
-        )
+    tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", " · ".join(filter(None, remarks)))]
+    if REFERENCE in metrics.methods:
+        aspire = metrics.methods[REFERENCE]
+        tiles += [
+            _metric_tile("auroc", aspire.auroc, defined(aspire.auroc_ci), "right ranked above wrong"),
+            _metric_tile("auacc", aspire.auacc, defined(aspire.auacc_ci), "mean accuracy over all coverages"),
+        ]
+        at_80 = f"{percent(aspire.accuracy_at_coverage[0.8])}%"
+        tiles.append(Tile("Accuracy at 80% coverage", at_80, "the least sure fifth left unanswered"))
+    answered = metrics.answered
+    if answered.share < 1.0 and answered.accuracy is not None:
+        remark = f"{percent(answered.accuracy)}% of these answers are right"
+        tiles.append(Tile("Answered by this run", f"{percent(answered.share)}%", remark))
+    if metrics.confidence:
+        remark = f"of the confidence; Brier score {metrics.confidence.brier:.3f}"
+        tiles.append(Tile("Calibration error (ECE)", f"{percent(metrics.confidence.ece)}%", remark))
     return tiles
 
 
-def _abstention_tiles(rows: Sequence[AnswerRow]) -> list[Tile]:
-    answered = [row for row in rows if not row.abstained]
-    judged = [row.correct for row in answered if row.correct is not None]
-    if len(answered) == len(rows) or not judged:
-        return []
-    remark = f"{labels.percent(sum(judged) / len(judged))} of these answers are right"
-    return [Tile("Answered by this run", labels.percent(len(answered) / len(rows)), remark)]
+def _metric_tile(metric: str, value: float | Undefined, bounds: Interval | None, meaning: str) -> Tile:
+    label = f"{METRIC_LABELS[metric]} of {method_label(REFERENCE)}"
+    if isinstance(value, Undefined):
+        return Tile(label, NOT_AVAILABLE, value.reason)
+    return Tile(label, f"{percent(value)}%", meaning if bounds is None else f"95% interval {wording.interval(bounds)}")
 
 
-def _verdict(results: RunResults) -> dict[str, Any] | None:
-    """ASPIRE against its strongest rival in words, or None where it was compared with none.
+def _verdict(results: RunResults) -> Verdict | None:
+    """ASPIRE against its strongest rival, or None where it was compared with none.
 
     The rival is chosen with the outcomes in sight, which favours the rival and never ASPIRE.
     """
-    differences = results.metrics.get("differences") or {}
-    rivals = [rival for rival in (best_rival(results.methods), BASELINE) if f"{REFERENCE} - {rival}" in differences]
-    if not rivals:
-        return None
-    pair = f"{REFERENCE} - {rivals[0]}"
-    auroc, auacc = differences[pair].get("auroc", {}), differences[pair].get("auacc", {})
-    return {
-        "direction": labels.direction(auroc),
-        "sentence": labels.difference_verdict(pair, auroc),
-        "remarks": [remark for remark in (labels.auacc_remark(auacc), labels.tally(differences)) if remark],
-    }
+    differences = results.metrics.differences
+    pairs = [f"{REFERENCE} - {rival}" for rival in (best_rival(results.metrics), BASELINE)]
+    for pair in pairs:
+        if pair in differences:
+            auroc, auacc = differences[pair]["auroc"], differences[pair]["auacc"]
+            remarks = filter(None, [wording.auacc_remark(auacc), wording.tally(differences)])
+            return Verdict(wording.direction(auroc), wording.difference_verdict(pair, auroc), tuple(remarks))
+    return None
 
 
-def _by_strength(differences: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The differences by rival, the strongest first; those without an AUROC last."""
+def _by_strength(results: RunResults) -> list[str]:
+    """The pairs that were compared, the strongest rival first; those without an AUROC last."""
 
-    def place(item: tuple[str, Mapping[str, Any]]) -> tuple[bool, float]:
-        estimate = item[1].get("auroc", {}).get("estimate")
-        return estimate is None, estimate or 0.0
+    def place(pair: str) -> tuple[bool, float]:
+        value = defined(results.metrics.differences[pair]["auroc"].estimate)
+        return value is None, value or 0.0
 
-    return {labels.split_pair(pair)[1]: by_metric for pair, by_metric in sorted(differences.items(), key=place)}
+    return sorted(results.metrics.differences, key=place)
+
+
+def _accuracy_interval(results: RunResults, answers: Answers) -> str:
+    """The 95% interval of the accuracy by bootstrap over groups; empty where the answers are not at hand."""
+    judged = results.judged(answers)
+    weights = group_weights([group_of(answer) for answer in judged]) if judged else None
+    if weights is None:
+        return ""
+    correct = np.array([answer.correct for answer in judged], dtype=np.bool_)
+    band = share_band(correct, np.ones((1, len(judged)), dtype=np.bool_), weights)
+    return wording.interval((band.low[0], band.high[0]))
 
 
 def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:
@@ -178,22 +212,5 @@ def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:
     return []
 
 
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as (dotted key, text) rows."""
-    rows: list[tuple[str, str]] = []
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", _text(value)))
-    return rows
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return labels.NOT_AVAILABLE
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return ", ".join(_text(item) for item in value)
-    return str(value)
+def _facts(nested: dict[str, object]) -> list[tuple[str, str]]:
+    return [(key, wording.value_text(value)) for key, value in wording.flat(nested).items()]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from aspire_llm.report.methods import SHADES, Family
+from aspire_llm.methods.catalogue import Family
 
 Colours = Mapping[str, str]
+SHADES = 3
 
 
 def _mix(colour: str, other: str, share: float) -> str:

@@ -1,36 +1,22 @@
-"""Reads from a run directory what the report shows."""
+"""What the report shows of one run: the records of its directory."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from aspire_llm.errors import RunDirectoryError
-from aspire_llm.records import MethodScores
-from aspire_llm.report.methods import Answers, answers_of, in_order
-from aspire_llm.report.robustness import Seeds, Sweep, parse_seeds, parse_sweeps
-from aspire_llm.report.run_files import AnswerRow, read_json, read_metrics, read_record, read_rows, read_yaml
+from aspire_llm.config import RunConfig
+from aspire_llm.config_files import parse_config, read_yaml
+from aspire_llm.errors import ConfigError, RunDirectoryError
+from aspire_llm.methods.catalogue import Family, family_of, in_order
+from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
+from aspire_llm.results.metrics import METRICS, RunMetrics
+from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
+from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
+from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep
+from aspire_llm.rundir.provenance import PROVENANCE, Provenance
+from aspire_llm.selection import MethodMetrics, SeedSummary, defined
 
-T = TypeVar("T")
-
-# What runs that stored no scores of their own can still be drawn with.
-_DERIVED: dict[str, Callable[[AnswerRow], float | None]] = {
-    "aspire": lambda row: row.selection_score,
-    "perplexity": lambda row: row.log_likelihood,
-    "self_evaluation": lambda row: row.log_self_eval,
-    "sequence_log_probability": lambda row: row.log_likelihood * row.num_tokens,
-    "perplexity_untuned": lambda row: row.log_likelihood,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class StoredScores:
-    """A file of `scores/`: one score an answer, in the order of the predictions; higher = more confident."""
-
-    name: str
-    answers: Answers
-    ids: tuple[str, ...]
-    scores: tuple[float, ...]
+Answer = Prediction | UntunedAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,50 +25,68 @@ class RunResults:
 
     Attributes:
         name: Name of the run directory.
-        metrics: Content of `metrics.json`.
-        rows: The test answers; empty where the file is missing.
-        untuned_rows: The answers of the model before tuning; empty where the file is missing.
-        stored_scores: What the methods say of them; empty in runs that stored none.
-        config, provenance: Nested settings and circumstances; empty where the file is missing.
-        sweeps: Other settings tried; empty where there is no such file.
+        metrics: Its figures.
+        costs: By method; empty where none was measured.
+        predictions: The test answers; empty where the file is missing.
+        untuned: The answers of the model before tuning; empty where the file is missing.
+        scores: What the methods say of them, by method; empty where nothing is stored.
+        config, provenance: None where the file is missing.
+        sweeps: Settings tried at several values; empty where there is no such file.
         seeds: Other seeds tried, or None.
         notes: What is missing, in sentences.
     """
 
     name: str
-    metrics: dict[str, Any]
-    rows: tuple[AnswerRow, ...]
-    untuned_rows: tuple[AnswerRow, ...]
-    stored_scores: tuple[StoredScores, ...]
-    config: dict[str, Any]
-    provenance: dict[str, Any]
+    metrics: RunMetrics
+    costs: Mapping[str, Cost]
+    predictions: tuple[Prediction, ...]
+    untuned: tuple[UntunedAnswer, ...]
+    scores: Mapping[str, StoredScores]
+    config: RunConfig | None
+    provenance: Provenance | None
     sweeps: tuple[Sweep, ...]
-    seeds: Seeds | None
+    seeds: SeedSummary | None
     notes: tuple[str, ...]
 
     @property
-    def methods(self) -> Mapping[str, Mapping[str, Any]]:
+    def methods(self) -> dict[str, MethodMetrics]:
         """The figures of the methods, family by family."""
-        figures = self.metrics.get("methods") or {}
-        return {name: figures[name] for name in in_order(figures)}
+        return {name: self.metrics.methods[name] for name in in_order(self.metrics.methods)}
 
-    def method_scores(self, answers: Answers | None = None) -> list[MethodScores]:
-        """The scores of those methods of `metrics.json` that the run knows, family by family.
+    def judged(self, answers: Answers) -> Sequence[Answer]:
+        """The answers whose correctness is known."""
+        own: Sequence[Answer] = self.predictions if answers is Answers.TUNED else self.untuned
+        return [answer for answer in own if answer.correct is not None]
 
-        Args:
-            answers: Only the methods on these answers; None for all.
-        """
-        stored = {scores.name: scores.scores for scores in self.stored_scores}
+    def method_scores(self, answers: Answers) -> list[MethodScores]:
+        """The stored scores of those methods of `metrics.json` that score these answers, family by family."""
+        judged = self.judged(answers)
+        correct, groups = tuple(bool(own.correct) for own in judged), tuple(map(group_of, judged))
         found = []
-        for name, figures in self.methods.items():
-            of = answers_of(name, figures)
-            rows = self.rows if of is Answers.TUNED else self.untuned_rows
-            derive = _DERIVED.get(name)
-            values: Sequence[float | None] = stored.get(name) or [derive(row) for row in rows if derive]
-            scores = _judged(name, rows, values)
-            if scores is not None and answers in (None, of):
-                found.append(scores)
+        for name in self.methods:
+            stored = self.scores.get(name)
+            if judged and stored and stored.answers is answers:
+                by_id = dict(zip(stored.ids, stored.scores, strict=True))
+                scores = tuple(by_id[own.question.id] for own in judged)
+                found.append(MethodScores(name, scores, correct, groups))
         return found
+
+
+def group_of(answer: Answer) -> str:
+    """What is resampled as a whole: the group of the question, or the question where it has none."""
+    return answer.question.group or answer.question.id
+
+
+def best_rival(metrics: RunMetrics) -> str | None:
+    """The method with the highest AUROC on the tuned answers outside ASPIRE's family; None where none has one."""
+    aurocs = {
+        name: auroc
+        for name in in_order(metrics.methods)
+        if (auroc := defined(metrics.methods[name].auroc)) is not None
+        and metrics.origins[name].answers is Answers.TUNED
+        and family_of(name) is not Family.ASPIRE
+    }
+    return max(aurocs, key=aurocs.__getitem__, default=None)
 
 
 def read_run_results(run_dir: Path) -> RunResults:
@@ -91,61 +95,56 @@ def read_run_results(run_dir: Path) -> RunResults:
     Raises:
         RunDirectoryError: `metrics.json` is missing, or a file is broken.
     """
-    metrics = read_metrics(run_dir)
-    notes: list[str] = []
-    no_rows: tuple[AnswerRow, ...] = ()
-    rows = _optional(run_dir / "predictions.jsonl", read_rows, no_rows, notes, "curves, histogram and examples")
-    untuned_path = run_dir / "predictions_untuned.jsonl"
-    untuned_rows = read_rows(untuned_path) if untuned_path.is_file() else ()
-    sweep_path, seeds_path = run_dir / "sweep.json", run_dir / "seeds.json"
+    metrics = METRICS.read(run_dir)
+    costs = COSTS.read(run_dir) if COSTS.exists(run_dir) else {}
+    sweeps = SWEEPS.read(run_dir) if SWEEPS.exists(run_dir) else ()
+    predictions = tuple(PREDICTIONS.read(run_dir)) if PREDICTIONS.exists(run_dir) else ()
+    untuned = tuple(UNTUNED_PREDICTIONS.read(run_dir)) if UNTUNED_PREDICTIONS.exists(run_dir) else ()
+    missing = {
+        PREDICTIONS.name: "curves, histogram and examples",
+        "scores/": "curves",
+        "config.yaml": "settings",
+        PROVENANCE.name: "provenance",
+    }
     return RunResults(
         name=run_dir.resolve().name,
         metrics=metrics,
-        rows=rows,
-        untuned_rows=untuned_rows,
-        stored_scores=tuple(_read_scores(run_dir / "scores", rows, untuned_rows)),
-        config=_optional(run_dir / "config.yaml", read_yaml, {}, notes, "settings"),
-        provenance=_optional(run_dir / "provenance.json", read_json, {}, notes, "provenance"),
-        sweeps=read_record(sweep_path, parse_sweeps, "sweep") if sweep_path.is_file() else (),
-        seeds=read_record(seeds_path, parse_seeds, "table of seeds") if seeds_path.is_file() else None,
-        notes=tuple(notes),
+        costs={name: cost for name, cost in costs.items() if cost is not None},
+        predictions=predictions,
+        untuned=untuned,
+        scores=_read_scores(run_dir, {Answers.TUNED: predictions, Answers.UNTUNED: untuned}),
+        config=_read_config(run_dir / "config.yaml"),
+        provenance=PROVENANCE.read(run_dir) if PROVENANCE.exists(run_dir) else None,
+        sweeps=tuple(sweep for sweep in sweeps if len(sweep.points) > 1),
+        seeds=read_seeds(run_dir),
+        notes=tuple(
+            f"{name} is missing, so there is no part with {part}."
+            for name, part in missing.items()
+            if not (run_dir / name).exists()
+        ),
     )
 
 
-def _read_scores(folder: Path, rows: Sequence[AnswerRow], untuned_rows: Sequence[AnswerRow]) -> Iterable[StoredScores]:
-    ids = {Answers.TUNED: tuple(row.id for row in rows), Answers.UNTUNED: tuple(row.id for row in untuned_rows)}
-    for path in sorted(folder.glob("*.json")):
-        stored = read_record(path, _parse_scores, "scores of a method")
-        if ids[stored.answers] and stored.ids != ids[stored.answers]:
+def read_seeds(run_dir: Path) -> SeedSummary | None:
+    """The summary over seeds of a run, or None where there is none."""
+    return SEEDS.read(run_dir) if SEEDS.exists(run_dir) else None
+
+
+def _read_scores(run_dir: Path, answers: Mapping[Answers, Sequence[Answer]]) -> dict[str, StoredScores]:
+    read = {}
+    for path in sorted((run_dir / "scores").glob("*.json")):
+        scores = scores_file(path.stem).read(run_dir)
+        asked = tuple(answer.question.id for answer in answers[scores.answers])
+        if asked and scores.ids != asked:
             raise RunDirectoryError(
-                f"{path} scores other questions than the {stored.answers} predictions beside it; evaluate the run again"
+                f"{path} scores other questions than the {scores.answers} predictions beside it; evaluate the run again"
             )
-        yield stored
+        read[scores.method] = scores
+    return read
 
 
-def _parse_scores(content: Mapping[str, Any]) -> StoredScores:
-    ids, scores = tuple(str(id) for id in content["ids"]), tuple(float(score) for score in content["scores"])
-    if len(ids) != len(scores):
-        raise ValueError(f"{len(ids)} questions but {len(scores)} scores")
-    return StoredScores(str(content["method"]), Answers(content["answers"]), ids, scores)
-
-
-def _judged(name: str, rows: Sequence[AnswerRow], values: Sequence[float | None]) -> MethodScores | None:
-    """The scores of the answers that could be judged; None where there are none, or where one has no score."""
-    judged = [(row, value) for row, value in zip(rows, values, strict=False) if row.correct is not None]
-    scores = tuple(value for _, value in judged if value is not None)
-    if not scores or len(scores) < len(judged):
-        return None
-    return MethodScores(
-        name,
-        scores,
-        tuple(bool(row.correct) for row, _ in judged),
-        tuple(row.group or row.id for row, _ in judged),
-    )
-
-
-def _optional(path: Path, read: Callable[[Path], T], default: T, notes: list[str], shown: str) -> T:
-    if path.is_file():
-        return read(path)
-    notes.append(f"{path.name} is missing, so there is no part with {shown}.")
-    return default
+def _read_config(path: Path) -> RunConfig | None:
+    try:
+        return parse_config(read_yaml(path)) if path.is_file() else None
+    except ConfigError as error:
+        raise RunDirectoryError(f"{path} is broken ({error}); restore the file that the run wrote") from error
