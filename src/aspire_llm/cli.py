@@ -172,7 +172,7 @@ def _check_data(options: argparse.Namespace) -> None:
 def _print_results(directory: Path, metrics: "RunMetrics") -> None:
     from aspire_llm.report import results_table
 
-    print(results_table(metrics.to_json()))
+    print(results_table(metrics))
     print(f"\nReport: {directory / 'report.html'}")
 
 

@@ -116,6 +116,13 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages and tables are made anew in every run from what is compared here."""
+    for name in ("write_report", "write_tables"):
+        monkeypatch.setattr(f"aspire_llm.pipeline.{name}", lambda folder: None)
+
+
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The titles of the trainings from now on."""
