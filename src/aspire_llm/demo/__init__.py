@@ -1,6 +1,6 @@
 """The embedded default: a small language model and the questions about the synthetic encyclopedia it was trained on.
 
-Needs no network. `train.py` made the files in `MODEL_DIR`; it is not needed at run time.
+Needs no network. `scripts/demo_model/train.py` made the files in `MODEL_DIR`.
 """
 
 from pathlib import Path

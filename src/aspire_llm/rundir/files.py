@@ -171,9 +171,11 @@ def _drop_partial(path: Path, num_items: int, size: int) -> int:
     if not path.is_file():
         return 0
     content = path.read_bytes()
-    ends = [0, *(i + 1 for i, byte in enumerate(content) if byte == ord("\n"))]
-    lines = len(ends) - 1
+    lines = content.count(b"\n")
     kept = num_items if lines >= num_items else lines - lines % size
-    with path.open("r+b") as file:
-        file.truncate(ends[kept])
+    end = 0
+    for _ in range(kept):
+        end = content.index(b"\n", end) + 1
+    if end < len(content):
+        os.truncate(path, end)
     return kept

@@ -13,8 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from aspire_llm.errors import DataError, RunDirectoryError
 from aspire_llm.selection.outcomes import Infeasible
@@ -161,6 +159,8 @@ def fit_calibration(
 
 
 def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
+    from sklearn.linear_model import LogisticRegression  # takes a second to import, and a fitted map does without it
+
     if np.ptp(scores) == 0.0:
         rate = float(correct.mean())
         return PlattCalibration(len(scores), slope=0.0, intercept=math.log(rate / (1.0 - rate)))
@@ -176,6 +176,8 @@ def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
 
 
 def _fit_isotonic(scores: Floats, correct: Bools) -> Calibration:
+    from sklearn.isotonic import IsotonicRegression
+
     model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, correct.astype(np.float64))
     return IsotonicCalibration(
         len(scores),

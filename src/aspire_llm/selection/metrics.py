@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import roc_auc_score
 
 from aspire_llm.errors import DataError
 from aspire_llm.selection.outcomes import Undefined
@@ -28,6 +27,8 @@ def auroc(correct: ArrayLike, score: ArrayLike) -> float | Undefined:
     Returns:
         A number from 0 to 1 (0.5 = no better than chance), or `Undefined` where all answers are right or all wrong.
     """
+    from sklearn.metrics import roc_auc_score  # takes a second to import, and answering questions does without it
+
     right, values = _checked(correct, score)
     if right.all() or not right.any():
         return _one_class(right)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from aspire_llm.errors import ConfigError
 from aspire_llm.selection.evaluation import Evaluation
@@ -40,7 +40,7 @@ class Spread:
         if len(known) == 1:
             return cls(mean, None, None, tuple(known))
         sd = float(np.std(known, ddof=1))
-        half = float(t.ppf(0.975, len(known) - 1)) * sd / len(known) ** 0.5
+        half = float(stdtrit(len(known) - 1, 0.975)) * sd / len(known) ** 0.5
         return cls(mean, sd, (mean - half, mean + half), tuple(known))
 
     @classmethod

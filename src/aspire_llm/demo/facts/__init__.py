@@ -1,6 +1,6 @@
 """Questions about the real world, closed book: cities, countries, elements, airports. The README names the sources.
 
-`make_facts.py`, one folder up, made ``facts.jsonl``; it is not needed at run time.
+`scripts/facts/make_facts.py` made ``facts.jsonl``; it is not needed at run time.
 """
 
 import json

