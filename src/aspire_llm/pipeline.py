@@ -7,7 +7,6 @@ they are made again every time, and without torch, which takes seconds to import
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -33,7 +32,16 @@ from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
-from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, Provenance, fingerprint, installed_versions, timed
+from aspire_llm.rundir.provenance import (
+    PROVENANCE,
+    DataFacts,
+    Provenance,
+    fingerprint,
+    installed_versions,
+    record,
+    record_seconds_per_question,
+    timed,
+)
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
 from aspire_llm.selection import Calibration, DecisionRule, Infeasible, fit_calibration
 
@@ -184,8 +192,9 @@ class Pipeline:
         calibration = _calibrate(answered, self.config.score.calibration)
         CALIBRATION.write(self.folder, calibration)
         self._decided(PREDICTIONS, "prediction", Split.TEST, decision_rule(self.config, calibration))
-        if "model" in vars(self):
-            self._record_seconds(self.model)
+        if "model" in vars(self) and self.model.predictor.num_questions:
+            predictor = self.model.predictor
+            record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
 
     def validation_predictions(self) -> list[Prediction]:
         """Predictions for the validation split, for what methods choose there."""
@@ -246,7 +255,6 @@ class Pipeline:
             )
 
     def _record_provenance(self, model: "RunModel") -> None:
-        earlier = PROVENANCE.read(self.folder) if PROVENANCE.exists(self.folder) else None
         made = Provenance(
             versions=installed_versions(),
             seed=self.config.seed,
@@ -254,17 +262,7 @@ class Pipeline:
             data=DataFacts.of(self.config.data.source, self.questions, model.contexts_cut),
             hardware=model.hardware,
         )
-        if earlier:
-            made = replace(made, seconds=earlier.seconds, seconds_per_question=earlier.seconds_per_question)
-        PROVENANCE.write(self.folder, made)
-
-    def _record_seconds(self, model: "RunModel") -> None:
-        """What answering a question takes, and judging the answer: what the cost of every method is relative to."""
-        predictor = model.predictor
-        if predictor.num_questions:
-            per_question = {step: total / predictor.num_questions for step, total in predictor.seconds.items()}
-            provenance = PROVENANCE.read(self.folder)
-            PROVENANCE.write(self.folder, replace(provenance, seconds_per_question=per_question))
+        record(self.folder, made)
 
 
 def evaluate_answers(

@@ -124,6 +124,20 @@ def installed_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES}
 
 
+def record(folder: Path, provenance: Provenance) -> None:
+    """Write the provenance of a run; the times of an earlier try are kept."""
+    if PROVENANCE.exists(folder):
+        earlier = PROVENANCE.read(folder)
+        provenance = replace(provenance, seconds=earlier.seconds, seconds_per_question=earlier.seconds_per_question)
+    PROVENANCE.write(folder, provenance)
+
+
+def record_seconds_per_question(folder: Path, seconds: Mapping[str, float], questions: int) -> None:
+    """Note what answering a question takes, and judging the answer: what the cost of every method is relative to."""
+    per_question = {step: total / questions for step, total in seconds.items()}
+    PROVENANCE.write(folder, replace(PROVENANCE.read(folder), seconds_per_question=per_question))
+
+
 @contextmanager
 def timed(folder: Path, step: str) -> Iterator[None]:
     """Add the wall time of a step to the provenance of a run: a resumed step took the time of all its tries."""
