@@ -139,19 +139,6 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
         assert (killed / name).read_bytes() == (finished / name).read_bytes(), name
 
 
-def test_the_predictor_gives_what_the_run_predicted(finished: Path, config: RunConfig) -> None:
-    stored = lines(finished / "predictions.jsonl")[0]
-    predictor = SelectivePredictor.load(finished)
-    asked = predictor.predict([stored["question"]])[0]
-    assert asked.scored.answer.text == stored["answer"]
-    assert asked.scored.selection_score == pytest.approx(stored["selection_score"], abs=1e-4)
-    assert asked.correct is None
-    known = predictor.predict([Question("x", stored["question"], ("no such answer",))])[0]
-    assert known.correct is False
-    assert known.abstained == (known.confidence is not None and known.confidence < config.score.abstain_below)
-    assert known.answer == (None if known.abstained else known.scored.answer.text)
-
-
 def test_few_shot_examples_stand_before_every_question_also_after_loading(
     model_folder: Path, data_file: Path, tmp_path: Path
 ) -> None:

@@ -1,10 +1,11 @@
 """The frozen model with θp and θs around it: everything that reads a question or an answer goes through here."""
 
-import math
+import sys
 from collections.abc import Sequence
 from functools import partial
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from aspire_llm.lm.adapters import Adapter, NoAdapter
@@ -28,9 +29,11 @@ class AdaptedModel:
         self.backbone = backbone
         self.task: Adapter = task or NoAdapter(backbone)
         self.self_evaluation: Adapter = self_evaluation or NoAdapter(backbone)
-        self._examples = KeptPrefixes(backbone, math.inf)  # few-shot ones: all prompts of a run begin so
+        self._examples = KeptPrefixes(backbone, sys.maxsize)  # few-shot ones: all prompts of a run begin so
 
-    def read(self, prompts: Sequence[EncodedPrompt], *, room: int = 64) -> tuple[BranchCache, Branches, Tensor]:
+    def read(
+        self, prompts: Sequence[EncodedPrompt], *, room: int = 64
+    ) -> tuple[BranchCache, Branches, Float[Tensor, "batch vocab"]]:
         """Read `[θp] [x]` of B questions once; what all of them begin with (examples, a shared context) once for all.
 
         Once θp is frozen, the few-shot examples are read once for all batches.
@@ -40,15 +43,19 @@ class AdaptedModel:
             room: Slots to allocate beyond the prompts.
 
         Returns:
-            The cache, one branch a question, and the float32 logits of the first answer token `[B, V]`.
+            The cache, one branch per question, and the float32 logits of the first answer token `[B, V]`.
         """
         return self._read(prompts, room, with_logits=True)
 
     def read_answers(self, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> Prefix:
         """Read `[θp] [x]` once and every given answer on top as a branch, without gradient.
 
+        Args:
+            prompts: B questions.
+            answers: Token ids of the answers to each.
+
         Returns:
-            The cache and n branches a question, n the most answers of any; branches beyond a question's own are empty.
+            The cache and n branches per question, n the most answers of any; those beyond a question's own are empty.
         """
         room = max(sum(map(len, own)) for own in answers)
         cache, branches, _ = self._read(prompts, room, with_logits=False)
@@ -89,38 +96,67 @@ class AdaptedModel:
             _, root = cache.extend(cache.root(), embeddings, valid, None)
         return cache, root
 
-    def embed_sequences(self, token_ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """`[θp] [tokens] [padding]` as embeddings `[B, 1, T, d]` and validity `[B, 1, T]`; θp keeps its gradient."""
+    def embed_sequences(
+        self, token_ids: Sequence[Sequence[int]]
+    ) -> tuple[Float[Tensor, "batch 1 length dim"], Bool[Tensor, "batch 1 length"]]:
+        """Embed `[θp] [tokens] [padding]`.
+
+        Args:
+            token_ids: Of B sequences.
+
+        Returns:
+            The embeddings, in which θp keeps its gradient, and whether each is of a token.
+        """
         tokens, valid = self.token_grid([[ids] for ids in token_ids])
         soft = self.task.soft_tokens().to(self.backbone.dtype)
         embedded = torch.cat([soft.expand(len(token_ids), 1, -1, -1), self.backbone.embed(tokens)], dim=2)
         return embedded, torch.nn.functional.pad(valid, (soft.shape[0], 0), value=True)
 
-    def step(self, cache: BranchCache, branches: Branches, tokens: Tensor) -> tuple[Tensor, Branches]:
-        """Read one token `[B, n]` on every branch; next-token logits `[B, n, V]` and the branches after it."""
+    def step(
+        self, cache: BranchCache, branches: Branches, tokens: Int[Tensor, "batch branches"]
+    ) -> tuple[Float[Tensor, "batch branches vocab"], Branches]:
+        """Read one token on every branch; no gradient.
+
+        Args:
+            cache: Holds the branches.
+            branches: n per question.
+            tokens: Their next tokens.
+
+        Returns:
+            float32 logits of the tokens after those, and the branches after those.
+        """
         valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
         with self.task.active(), torch.no_grad(), self.backbone.decoding():
             logits, branches = cache.extend(branches, self.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
         return logits.view(*tokens.shape, -1), branches
 
     def extend_by_tokens(self, cache: BranchCache, branches: Branches, tokens: TokenGrid) -> Branches:
-        """Read n token sequences on top of one branch a question; a question with fewer than n has empty ones."""
+        """Read n token sequences on top of one branch per question, without gradient.
+
+        Args:
+            cache: Holds the branches.
+            branches: One per question.
+            tokens: By question and sequence; a question with fewer than n has empty ones.
+
+        Returns:
+            n branches per question.
+        """
         tree = TokenTree.of(tokens, self.backbone.eos_token_id, self.backbone.device)
         with self.task.active(), torch.no_grad():
             return cache.extend_by_tree(branches, self.backbone.embed(tree.token_ids), tree)
 
     def verdict_logits(
         self, cache: BranchCache, branches: Branches, unread: Sequence[Sequence[int]] | None = None
-    ) -> Tensor:
-        """Logits of the verdict after θs on every branch, `[B, n, V]`; differentiable with respect to θs alone.
+    ) -> Float[Tensor, "batch branches vocab"]:
+        """Logits of the verdict after θs on every branch; differentiable with respect to θs alone.
 
         The cache of a model that shares no prefixes reads the whole branch again, all of it under a θs that is LoRA.
 
         Args:
             cache: Holds the branches.
-            branches: n a question.
-            unread: Tokens of the answers that the branches have not read, where there is one branch a question. They
-                take no pass of their own, unless θs changes how they would be read.
+            branches: n per question.
+            unread: Tokens of the answers that the branches have not read, where there is one branch per question.
+                They                 take no pass of their own, unless θs changes how they would be read.
         """
         batch, n = branches.positions.shape
         if unread is not None and self.self_evaluation.changes_weights:
@@ -137,8 +173,10 @@ class AdaptedModel:
                 valid = valid.gather(2, order)
             return cache.look_ahead(branches, soft, valid, ends(valid)).view(batch, n, -1)
 
-    def token_grid(self, tokens: TokenGrid) -> tuple[Tensor, Tensor]:
-        """Ragged token ids as `[B, n, A]` with their validity; pads hold the terminator."""
+    def token_grid(
+        self, tokens: TokenGrid
+    ) -> tuple[Int[Tensor, "batch branches length"], Bool[Tensor, "batch branches length"]]:
+        """Ragged token ids as a grid, with whether each is a token; pads, right of the tokens, hold the terminator."""
         n = max(len(branches) for branches in tokens)
         length = max((len(ids) for branches in tokens for ids in branches), default=0)
         grid = torch.full((len(tokens), n, length), self.backbone.eos_token_id)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from aspire_llm.config import TrainingConfig
@@ -28,7 +29,7 @@ class AdapterOptimizer:
         )
         self.keep_best()
 
-    def clip_gradient(self) -> Tensor:
+    def clip_gradient(self) -> Float[Tensor, ""]:
         """Clip the gradient to `max_grad_norm`; its norm before."""
         return nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
 

@@ -12,9 +12,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -31,6 +32,7 @@ VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
+@runtime_checkable
 class Adapter(Protocol):
     """One learned addition to a frozen backbone.
 
@@ -40,8 +42,8 @@ class Adapter(Protocol):
 
     changes_weights: bool
 
-    def soft_tokens(self) -> Tensor:
-        """Embeddings that stand in the sequence, `[l, d]`; l may be 0."""
+    def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
+        """Embeddings that stand in the sequence; there may be none."""
 
     def active(self) -> Any:
         """Context manager under which forward passes use the adapter's weights."""
@@ -64,7 +66,7 @@ class NoAdapter:
     def __init__(self, backbone: Backbone) -> None:
         self._empty = torch.zeros(0, backbone.width, device=backbone.device)
 
-    def soft_tokens(self) -> Tensor:
+    def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
         return self._empty
 
     @contextmanager
@@ -84,7 +86,7 @@ class NoAdapter:
 class SoftPrompt(NoAdapter):
     """l trained embeddings (float32), in the file format of PEFT's prompt tuning."""
 
-    def __init__(self, backbone: Backbone, embeddings: Tensor) -> None:
+    def __init__(self, backbone: Backbone, embeddings: Float[Tensor, "soft_tokens dim"]) -> None:
         super().__init__(backbone)
         self.prompt_embeddings = nn.Parameter(embeddings.detach().clone().float().to(backbone.device))
         self._model = backbone.model
@@ -96,7 +98,7 @@ class SoftPrompt(NoAdapter):
         token_ids = torch.randint(len(backbone.tokenizer), (num_soft_tokens,), generator=generator)
         return cls(backbone, backbone.embed(token_ids.to(backbone.device)))
 
-    def soft_tokens(self) -> Tensor:
+    def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
         return self.prompt_embeddings
 
     def parameters(self) -> list[nn.Parameter]:
@@ -158,7 +160,7 @@ class LoraAdapter:
             torch.manual_seed(seed)
             return cls(backbone, name, lora_config)
 
-    def soft_tokens(self) -> Tensor:
+    def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
         token_ids = _lora_token_ids(self._backbone, self._name)
         return self._backbone.embed(torch.tensor(token_ids, dtype=torch.long, device=self._backbone.device))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -76,8 +77,10 @@ def answer_features(
 
 
 @torch.no_grad()
-def verdict_states(model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> Tensor:
-    """Last layer's output at the last soft token of θs after each answer, float32 `[B, n, d]`."""
+def verdict_states(
+    model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: TokenGrid
+) -> Float[Tensor, "batch branches dim"]:
+    """Last layer's output at the last soft token of θs after each answer, in float32."""
     cache, branches = model.read_answers(prompts, answers)
     with model.backbone.layer_outputs() as outputs:
         model.verdict_logits(cache, branches)

@@ -33,7 +33,7 @@ class KeptPrefixes:
             memory that is free.
     """
 
-    def __init__(self, backbone: Backbone, budget: float | None = None) -> None:
+    def __init__(self, backbone: Backbone, budget: int | None = None) -> None:
         self._left = backbone.free_memory() // 2 if budget is None else budget
         self._kept: dict[Hashable, Prefix] = {}
 
@@ -76,7 +76,7 @@ def num_shared(prompts: Sequence[EncodedPrompt]) -> int:
     most = min(len(prompt.token_ids) for prompt in prompts) - 1  # the last token's logits are wanted of each
     differs = (i for i in range(most) if any(prompt.token_ids[i] != first[i] for prompt in prompts))
     common = next(differs, most)
-    # The examples are read once, which saves all prompts of the batch some positions; all that is common, once a batch.
+    # The examples are read once, which saves all prompts some positions; all that is common, once per batch.
     examples = min(common, *(prompt.num_example_tokens for prompt in prompts))
     length = examples if batch * examples >= (batch - 1) * common else common
     return length if length >= _WORTH_A_PASS else 0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel
@@ -12,8 +13,8 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 
 def answer_log_probs(
     model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[int]]
-) -> tuple[Tensor, Tensor]:
-    """log f(y_j | θp, x, y_<j) of one answer a question, in nats; differentiable with respect to θp.
+) -> tuple[Float[Tensor, " tokens"], Int[Tensor, " tokens"]]:
+    """log f(y_j | θp, x, y_<j) of one answer per question, in nats; differentiable with respect to θp.
 
     One pass over `[θp] [x] [y] [padding]`; logits are computed where an answer token is predicted, nowhere else.
 
@@ -23,7 +24,7 @@ def answer_log_probs(
         answers: Their answers' token ids, terminator included where it counts; none is empty.
 
     Returns:
-        Log-probabilities of all answer tokens, `[sum |y|]`, and the question that each belongs to, `[sum |y|]`.
+        Log-probabilities of all answer tokens, one question after another, and the question that each belongs to.
     """
     sequences = [(*prompt.token_ids, *answer) for prompt, answer in zip(prompts, answers, strict=True)]
     embeddings, valid = model.embed_sequences(sequences)
@@ -40,7 +41,9 @@ def answer_log_probs(
     return log_probs, torch.arange(len(prompts), device=valid.device).repeat_interleave(lengths)
 
 
-def mean_per_answer(log_probs: Tensor, questions: Tensor, num_questions: int) -> Tensor:
-    """(1/|y|) Σ_j log f(y_j | ·) of every question, `[B]`, from the output of `answer_log_probs`."""
+def mean_per_answer(
+    log_probs: Float[Tensor, " tokens"], questions: Int[Tensor, " tokens"], num_questions: int
+) -> Float[Tensor, " {num_questions}"]:
+    """(1/|y|) Σ_j log f(y_j | ·) of every question, from the output of `answer_log_probs`."""
     sums = torch.zeros(num_questions, device=log_probs.device).index_add(0, questions, log_probs)
     return sums / torch.bincount(questions, minlength=num_questions)

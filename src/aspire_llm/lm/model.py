@@ -6,7 +6,6 @@ batches of soft prompts or for several answers that share one prefix. Models tha
 False, and are read as `generate` reads them (`lm/cache/expanded.py`).
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,24 +15,31 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.errors import ModelError
+from aspire_llm.lm.architecture import (
+    cache_argument,
+    check_embeddings,
+    check_supported,
+    layer_types,
+    sliding_window,
+    takes_positions,
+    why_not_shared,
+    window,
+)
 from aspire_llm.lm.cpu import speed_up
 from aspire_llm.lm.masks import additive
 from aspire_llm.lm.memory import free_memory
-from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer, is_stateful
+from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer
 
 Speed: TypeAlias = Literal["fast", "plain"]
 
 _logger = logging.getLogger(__name__)
-
-_REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "logits_to_keep")
-_CACHE_ARGUMENTS = ("past_key_values", "cache_params")  # what attention and what recurrent models call their state
-_MASKED_LAYERS = {"full_attention", "sliding_attention"}
 
 
 class Backbone:
@@ -60,20 +66,20 @@ class Backbone:
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, speed: Speed = "fast") -> None:
-        _check_supported(model)
+        check_supported(model)
         self.model = model.eval().requires_grad_(False)
-        _check_embeddings(self.model)
+        check_embeddings(self.model)
         self.fast = speed_up(self.model) if speed == "fast" else None
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
-        self.window = _window(model)
-        reason = _why_not_shared(model)
+        self.window = window(model)
+        reason = why_not_shared(model)
         if reason:
             kind = model.config.model_type
             _logger.warning("%r models %s: every branch is computed by itself, which takes longer", kind, reason)
         self.shares_prefixes = reason is None
-        self.cache_argument, self.takes_positions = _cache_argument(model), _takes_positions(model)
-        self.sliding_window = _sliding_window(model)
+        self.cache_argument, self.takes_positions = cache_argument(model), takes_positions(model)
+        self.sliding_window = sliding_window(model)
         self.expands = False
         self._has_slid = False
         self.width = self._embedding.embedding_dim
@@ -98,8 +104,8 @@ class Backbone:
         """Of the model itself, LoRA left out."""
         return sum(p.numel() for name, p in self.model.named_parameters() if "lora_" not in name)
 
-    def embed(self, token_ids: Tensor) -> Tensor:
-        """Token embeddings, `[…]` ids to `[…, d]`, with which the model computes what it computes with the ids."""
+    def embed(self, token_ids: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
+        """Token embeddings with which the model computes what it computes with the ids."""
         embeddings: Tensor = self._embedding(token_ids)
         return embeddings
 
@@ -107,7 +113,7 @@ class Backbone:
         """Bytes that are free where the model is."""
         return free_memory(self.device)
 
-    def same_logits(self, logits: Tensor, expected: Tensor) -> bool:
+    def same_logits(self, logits: Float[Tensor, "*shape"], expected: Float[Tensor, "*shape"]) -> bool:
         """Whether two ways to compute logits differ by no more than rounding does in the type of the weights."""
         tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 0.1
         return bool((logits - expected).abs().max() <= tolerance * expected.abs().max())
@@ -146,44 +152,44 @@ class Backbone:
     def _layers(self) -> list[nn.Module]:
         return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
-    def slides_at(self, positions: Tensor) -> bool:
+    def slides_at(self, positions: Int[Tensor, "batch rows"]) -> bool:
         """Whether the model has layers that do not see all that comes before one of these positions."""
         if self.sliding_window is None or int(positions.max()) < self.sliding_window:
             return False
         if not self._has_slid:
             self._has_slid = True
-            _logger.warning("beyond the sliding window of %d: one masked product a pass", self.sliding_window)
+            _logger.warning("beyond the sliding window of %d: one masked product per pass", self.sliding_window)
         return True
 
     def forward(
         self,
-        embeddings: Tensor,
+        embeddings: Float[Tensor, "batch rows dim"],
         *,
-        mask: Tensor,
-        positions: Tensor,
-        logits_at: Tensor,
+        mask: Bool[Tensor, "batch mask_rows columns"],
+        positions: Int[Tensor, "batch rows"],
+        logits_at: Bool[Tensor, "batch rows"],
         cache: Cache | None = None,
-        near: Tensor | None = None,
-    ) -> Tensor:
+        near: Bool[Tensor, "batch rows columns"] | None = None,
+    ) -> Float[Tensor, "wanted vocab"]:
         """One pass over embeddings.
 
         Args:
-            embeddings: `[B, R, d]`.
-            mask: Boolean `[B, R, L + R]`; True where a row may see a column (the L cached keys, then the R new).
-            positions: Position of every row, `[B, R]`.
-            logits_at: Rows whose logits are wanted: indices `[B, n]`, or a boolean `[B, R]`.
+            embeddings: B sequences of R rows.
+            mask: True where a row may see a column: the L cached keys, then the R new. One row where none is looked at.
+            positions: Of every row.
+            logits_at: Rows whose logits are wanted.
             cache: Keys and values of earlier passes; takes those of this one.
             near: The mask of sliding layers, where it differs from the others'.
 
         Returns:
-            float32 logits `[B, n, V]`, or `[number of True, V]` for a boolean `logits_at`.
+            float32 logits, a row for each True in `logits_at`.
         """
-        far = additive(mask[:, None], self.dtype)  # once a pass, not once a layer
+        far = additive(mask[:, None], self.dtype)  # once per pass, not once per layer
         masks: Tensor | dict[str, Tensor] = far
         if near is not None:
             sliding = additive(near[:, None], self.dtype)
             # Without types of layers, all of them slide, and the model takes one mask.
-            masks = {"full_attention": far, "sliding_attention": sliding} if _layer_types(self.model) else sliding
+            masks = {"full_attention": far, "sliding_attention": sliding} if layer_types(self.model) else sliding
         output = self.model(
             inputs_embeds=embeddings.to(self.dtype),
             attention_mask=masks,
@@ -244,68 +250,3 @@ def resolve_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {device!r} is not available here; use auto, cpu or an existing cuda:N") from error
     return resolved
-
-
-def _window(model: PreTrainedModel) -> int:
-    config = model.config.get_text_config()
-    limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len")]
-    return min((limit for limit in limits if limit), default=2**30)
-
-
-def _sliding_window(model: PreTrainedModel) -> int | None:
-    config, layers = model.config.get_text_config(), _layer_types(model)
-    slides = "sliding_attention" in layers if layers else getattr(config, "use_sliding_window", True)
-    return (getattr(config, "sliding_window", None) or None) if slides else None
-
-
-def _layer_types(model: PreTrainedModel) -> set[str]:
-    return set(getattr(model.config.get_text_config(), "layer_types", None) or ())
-
-
-def _cache_argument(model: PreTrainedModel) -> str:
-    arguments = inspect.signature(model.forward).parameters
-    return next((name for name in _CACHE_ARGUMENTS if name in arguments), "")
-
-
-def _takes_positions(model: PreTrainedModel) -> bool:
-    return "position_ids" in inspect.signature(model.forward).parameters
-
-
-def _why_not_shared(model: PreTrainedModel) -> str | None:
-    """What keeps branches from sharing a stored prefix under a mask, as the rest of "such models …"."""
-    config = model.config.get_text_config()
-    if getattr(config, "num_kv_shared_layers", 0):
-        return "have layers without keys of their own"
-    if others := _layer_types(model) - _MASKED_LAYERS:
-        return f"have layers of type {', '.join(sorted(others))}"
-    if is_stateful(model) or _cache_argument(model) != _CACHE_ARGUMENTS[0]:
-        return "are recurrent"
-    if getattr(config, "alibi", False) or not _takes_positions(model):
-        return "do not take positions"
-    if "local" in getattr(config, "attention_layers", ()):
-        return "mask some layers by themselves"
-    return None
-
-
-def _check_supported(model: PreTrainedModel) -> None:
-    kind = model.config.model_type
-    arguments = inspect.signature(model.forward).parameters
-    if missing := [name for name in _REQUIRED_ARGUMENTS if name not in arguments]:
-        raise ModelError(f"models of type {kind!r} take no {', '.join(missing)}; a decoder of embeddings is needed")
-    if not _cache_argument(model):
-        raise ModelError(f"models of type {kind!r} take no {' or '.join(_CACHE_ARGUMENTS)}; a decoder is needed")
-    if getattr(model.config, "is_encoder_decoder", False):
-        raise ModelError(f"models of type {kind!r} are encoder-decoders; a decoder-only model is needed")
-    if not isinstance(model.get_input_embeddings(), nn.Embedding):
-        raise ModelError(f"models of type {kind!r} have no token embedding matrix; a text decoder is needed")
-
-
-@torch.no_grad()
-def _check_embeddings(model: PreTrainedModel) -> None:
-    """Some models do more with token ids than to look their embeddings up, and leave it out where they get no ids."""
-    token_ids = torch.arange(4, device=model.device)[None]
-    expected = model(input_ids=token_ids, use_cache=False).logits
-    logits = model(inputs_embeds=model.get_input_embeddings()(token_ids), use_cache=False).logits
-    if (logits - expected).abs().max() > 1e-3 * expected.abs().max():
-        kind = model.config.model_type
-        raise ModelError(f"models of type {kind!r} read token embeddings otherwise than tokens; use another")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel
@@ -16,8 +17,10 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 AnswerReader: TypeAlias = Callable[[AdaptedModel, Sequence[EncodedPrompt], TokenGrid], Prefix]
 
 
-def log_self_evaluation(logits: Tensor, verdict_tokens: tuple[int, int]) -> Tensor:
-    """log P(z_c) = logit z_c − log(exp(logit z_c) + exp(logit z_w)), over the verdict pair alone; `[…, V]` to `[…]`."""
+def log_self_evaluation(
+    logits: Float[Tensor, "*shape vocab"], verdict_tokens: tuple[int, int]
+) -> Float[Tensor, "*shape"]:
+    """log P(z_c) = logit z_c − log(exp(logit z_c) + exp(logit z_w)), over the verdict pair alone, in nats."""
     correct, wrong = logits[..., verdict_tokens[0]], logits[..., verdict_tokens[1]]
     return torch.nn.functional.logsigmoid(correct - wrong)
 
@@ -25,8 +28,8 @@ def log_self_evaluation(logits: Tensor, verdict_tokens: tuple[int, int]) -> Tens
 @torch.no_grad()
 def evaluate_decoded(
     model: AdaptedModel, decoded: Decoded, chosen: Sequence[Hypothesis], verdict_tokens: tuple[int, int]
-) -> Tensor:
-    """log P(z_c) of one decoded answer a question, `[B]`: the end of ŷ and θs on top of the decoding cache."""
+) -> Float[Tensor, " batch"]:
+    """log P(z_c) of one decoded answer per question: the end of ŷ and θs on top of the decoding cache."""
     branches, unread = decoded.branches_of(chosen)
     return log_self_evaluation(model.verdict_logits(decoded.cache, branches, unread), verdict_tokens)[:, 0]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
@@ -107,13 +108,15 @@ def has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
-def onednn_layout(matrix: Tensor) -> Tensor:
-    """A contiguous weight `[out, in]` in the layout of oneDNN's kernels."""
+def onednn_layout(matrix: Float[Tensor, "out in"]) -> Float[Tensor, "out in"]:
+    """A contiguous weight in the layout of oneDNN's kernels."""
     laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix, None)
     return laid_out
 
 
-def onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b by oneDNN, for x `[…, in]` and W `[out, in]`: laid out, contiguous, or a contiguous one transposed."""
+def onednn_product(
+    x: Float[Tensor, "*rows in"], weight: Float[Tensor, "out in"], bias: Float[Tensor, " out"] | None = None
+) -> Float[Tensor, "*rows out"]:
+    """x Wᵀ + b by oneDNN, for a weight laid out, contiguous, or a contiguous one transposed."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product

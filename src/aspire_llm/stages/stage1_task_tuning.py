@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaxtyping import Float
 from torch import Tensor
 
 from aspire_llm.errors import DataError
@@ -40,8 +41,8 @@ def task_examples(prompts: Sequence[EncodedPrompt], encoder: Encoder, eos_token_
     return examples
 
 
-def task_loss(model: AdaptedModel, batch: Sequence[TaskExample]) -> Tensor:
-    """−(1/|y|) Σ_j log f(y_j | [θp; x; y_<j]) of every question, `[B]`."""
+def task_loss(model: AdaptedModel, batch: Sequence[TaskExample]) -> Float[Tensor, " batch"]:
+    """−(1/|y|) Σ_j log f(y_j | [θp; x; y_<j]) of every question, in nats."""
     log_probs, questions = answer_log_probs(
         model, [example.prompt for example in batch], [example.target for example in batch]
     )

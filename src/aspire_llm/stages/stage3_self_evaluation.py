@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from aspire_llm.config import SelfEvaluationConfig
@@ -92,8 +93,8 @@ def verdict_loss(
     batch: Sequence[VerdictExample],
     *,
     read: AnswerReader = AdaptedModel.read_answers,
-) -> Tensor:
-    """mean_{S_c} −log f(z_c | ·) + mean_{S_w} −log f(z_w | ·) of every question, over the whole vocabulary, `[B]`.
+) -> Float[Tensor, " batch"]:
+    """mean_{S_c} −log f(z_c | ·) + mean_{S_w} −log f(z_w | ·) of every question, over the whole vocabulary.
 
     The prefix `[θp] [x] [ŷ]` is read once without gradient; only the rows of θs are differentiated. `read` reads it,
     or remembers it.

@@ -1,4 +1,4 @@
-"""The one training loop of stages 1 and 3: batches of like length, early stopping, a checkpoint an epoch."""
+"""The one training loop of stages 1 and 3: batches of like length, early stopping, one checkpoint per epoch."""
 
 import math
 import time
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from aspire_llm.config import TrainingConfig
@@ -37,19 +38,19 @@ class TrainingLoop(Generic[Example]):
     Args:
         title: What progress and log call the stage.
         parameters: What is learned.
-        loss: Loss of each of n examples, `[n]`, differentiable with respect to `parameters`.
+        loss: Loss of each of n examples, differentiable with respect to `parameters`.
         length: Positions that an example takes in a pass.
         config: Epochs, batch size, schedule.
         seed: Of the data order.
         checkpoint: File of the state after each epoch; removed by `finish`.
-        log: Takes one event an epoch.
+        log: Takes one event per epoch.
     """
 
     def __init__(
         self,
         title: str,
         parameters: Sequence[nn.Parameter],
-        loss: Callable[[Sequence[Example]], Tensor],
+        loss: Callable[[Sequence[Example]], Float[Tensor, " examples"]],
         length: Callable[[Example], int],
         config: TrainingConfig,
         *,

@@ -86,6 +86,6 @@ def test_a_model_that_keeps_its_own_attention_is_given_masks(llama: Backbone, ca
     with caplog.at_level(logging.WARNING):
         outputs = everything(backbone, as_tree=True)
     assert backbone.fast.takes_trees is False
-    assert caplog.text.count("one masked product a pass") == 1
+    assert caplog.text.count("one masked product per pass") == 1
     for ours, reference in zip(outputs, expected, strict=True):
         torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-4)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.cache.protocol import BranchCache, Branches, widened
+from aspire_llm.lm.cache.protocol import BranchCache, Branches, Embeddings, Flags, Logits, widened
 from aspire_llm.lm.cache.token_tree import TokenTree
 from aspire_llm.lm.masks import own_slots
 from aspire_llm.lm.model import Backbone
@@ -22,7 +23,7 @@ from aspire_llm.lm.upstream import Cache, DynamicCache
 
 @dataclass(slots=True)
 class _State:
-    """The model's own state of some branches, a row each.
+    """The model's own state of some branches, one row each.
 
     Attributes:
         cache: As the model keeps it.
@@ -49,8 +50,8 @@ class ExpandedCache(BranchCache):
         self._new_tokens = torch.zeros(batch_size, 1, 0, dtype=torch.long)  # [B, n, A]: their columns in the last pass
 
     def extend(
-        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor | None
-    ) -> tuple[Tensor, Branches]:
+        self, branches: Branches, embeddings: Embeddings, valid: Flags, logits_at: Flags | None
+    ) -> tuple[Logits, Branches]:
         extended, new = branches.after(valid, self.num_slots), self._by_slot(embeddings)
         if logits_at is None:  # of given tokens, the embeddings are all that later passes need
             logits, self._state = new.new_empty(0, 0), None
@@ -60,7 +61,9 @@ class ExpandedCache(BranchCache):
         self._add_slots(new)
         return logits, extended
 
-    def extend_by_tree(self, branches: Branches, embeddings: Tensor, tree: TokenTree) -> Branches:
+    def extend_by_tree(
+        self, branches: Branches, embeddings: Float[Tensor, "batch rows dim"], tree: TokenTree
+    ) -> Branches:
         extended = branches.after_tree(tree, self.num_slots)
         self._state = None
         self._add_slots(self._by_slot(embeddings))
@@ -69,7 +72,7 @@ class ExpandedCache(BranchCache):
     def prompts_end(self) -> None:
         """What a prompt is makes no difference here."""
 
-    def look_ahead(self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor) -> Tensor:
+    def look_ahead(self, branches: Branches, embeddings: Embeddings, valid: Flags, logits_at: Flags) -> Logits:
         sees = branches.after(valid, self.num_slots).sees
         return self._read_whole(self._by_slot(embeddings), sees, logits_at, keep_state=False)
 
@@ -96,7 +99,7 @@ class ExpandedCache(BranchCache):
             return None
         same = (sees[:, :, None] == widened(self._state.sees, self.num_slots)[:, None]).all(
             -1
-        )  # [B, n, rows a question]
+        )  # [B, n, rows per question]
         first = torch.arange(len(sees), device=sees.device)[:, None] * same.shape[-1]
         return (first + same.int().argmax(-1)).flatten() if bool(same.any(-1).all()) else None
 
@@ -127,7 +130,7 @@ class ExpandedCache(BranchCache):
         mask = sees.gather(-1, columns).flatten(0, 1)
         cache = DynamicCache(config=self.backbone.model.config.get_text_config()) if keep_state else None
         self._state = _State(cache, mask, sees) if cache is not None else self._state
-        # A column a slot; the new tokens of branch j have the j-th of the last n blocks.
+        # One column per slot; the new tokens of branch j have the j-th of the last n blocks.
         own = order.argsort(dim=-1)[..., self.num_slots :].view(batch, n, n, -1).diagonal(dim1=1, dim2=2)  # [B, A, n]
         trimmed = own - (order.shape[-1] - longest if keep_state else 0)
         self._new_tokens = trimmed.transpose(1, 2).clamp(0, longest - 1)
@@ -148,7 +151,7 @@ class ExpandedCache(BranchCache):
         logits: Tensor = output.logits.float()
         return logits
 
-    def select(self, questions: Tensor, room: int = 0) -> "ExpandedCache":
+    def select(self, questions: Int[Tensor, " questions"], room: int = 0) -> "ExpandedCache":
         """A cache that holds some of the questions. The state moves to it: this one would have to read it again."""
         selected = ExpandedCache(self.backbone, len(questions))
         selected.num_slots = self.num_slots
@@ -161,7 +164,7 @@ class ExpandedCache(BranchCache):
             self._state = None
         return selected
 
-    def by_branch(self, output: Tensor, branches: Branches) -> Tensor:
+    def by_branch(self, output: Float[Tensor, "sequences rows dim"], branches: Branches) -> Embeddings:
         rows = output.view(*branches.positions.shape, -1, output.shape[-1])
         return rows.gather(2, self._new_tokens[..., None].expand(-1, -1, -1, output.shape[-1]))
 

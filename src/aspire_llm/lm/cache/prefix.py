@@ -7,9 +7,10 @@ import logging
 from contextlib import nullcontext
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from aspire_llm.lm.cache.protocol import BranchCache, Branches
+from aspire_llm.lm.cache.protocol import BranchCache, Branches, Embeddings, Flags, Logits
 from aspire_llm.lm.cache.slots import SlotLayer
 from aspire_llm.lm.cache.token_tree import TokenTree
 from aspire_llm.lm.cpu import FastPaths
@@ -37,8 +38,8 @@ class PrefixCache(BranchCache):
         self._positions = torch.zeros(batch_size, 0, dtype=torch.long, device=backbone.device)  # of the slots
 
     def extend(
-        self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor | None
-    ) -> tuple[Tensor, Branches]:
+        self, branches: Branches, embeddings: Embeddings, valid: Flags, logits_at: Flags | None
+    ) -> tuple[Logits, Branches]:
         wanted = torch.zeros_like(valid) if logits_at is None else logits_at
         with torch.no_grad():
             logits = self._pass(branches, embeddings, valid, wanted, keep=True)
@@ -47,7 +48,9 @@ class PrefixCache(BranchCache):
         self._prompt_slots = self._prompt_slots or self.num_slots
         return logits, extended
 
-    def extend_by_tree(self, branches: Branches, embeddings: Tensor, tree: TokenTree) -> Branches:
+    def extend_by_tree(
+        self, branches: Branches, embeddings: Float[Tensor, "batch rows dim"], tree: TokenTree
+    ) -> Branches:
         valid = tree.valid[:, None]
         if valid.numel():  # else all sequences are empty
             with torch.no_grad():
@@ -59,10 +62,10 @@ class PrefixCache(BranchCache):
     def prompts_end(self) -> None:
         self._prompt_slots = self.num_slots
 
-    def look_ahead(self, branches: Branches, embeddings: Tensor, valid: Tensor, logits_at: Tensor) -> Tensor:
+    def look_ahead(self, branches: Branches, embeddings: Embeddings, valid: Flags, logits_at: Flags) -> Logits:
         return self._pass(branches, embeddings, valid, logits_at, keep=False)
 
-    def select(self, questions: Tensor, room: int = 0) -> "PrefixCache":
+    def select(self, questions: Int[Tensor, " questions"], room: int = 0) -> "PrefixCache":
         selected = PrefixCache(self.backbone, len(questions))
         selected.num_slots, selected._prompt_slots = self.num_slots, self._prompt_slots
         selected._positions = self._positions[questions]
@@ -70,7 +73,7 @@ class PrefixCache(BranchCache):
             theirs.copy_rows(mine, questions, room)
         return selected
 
-    def by_branch(self, output: Tensor, branches: Branches) -> Tensor:
+    def by_branch(self, output: Float[Tensor, "sequences rows dim"], branches: Branches) -> Embeddings:
         return output.view(*branches.positions.shape, -1, output.shape[-1])
 
     @property
@@ -144,7 +147,7 @@ def takes_trees(backbone: Backbone) -> bool:
         if not fast.takes_trees:
             fast.restore_attention()
             kind = backbone.model.config.model_type
-            _logger.warning("attention of %r on %s: one masked product a pass", kind, backbone.device.type)
+            _logger.warning("attention of %r on %s: one masked product per pass", kind, backbone.device.type)
     return fast.takes_trees
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 TokenGrid: TypeAlias = Sequence[Sequence[Sequence[int]]]  # question → branch → token ids
@@ -19,18 +20,18 @@ class TokenTree:
     """n sequences for each of B questions, in R rows.
 
     Attributes:
-        token_ids: `[B, R]`.
-        valid: False at padding, which stands behind a question's own rows, boolean `[B, R]`.
-        depths: How many tokens of its sequences stand before each row, `[B, R]`.
-        ancestors: True where a column stands before a row in a sequence, or is the row itself, boolean `[B, R, R]`.
-        paths: The rows of each sequence; none for an empty one, boolean `[B, n, R]`.
+        token_ids: Of the rows.
+        valid: False at padding, which stands behind a question's own rows.
+        depths: How many tokens of its sequences stand before each row.
+        ancestors: True where a column stands before a row in a sequence, or is the row itself.
+        paths: The rows of each sequence; none for an empty one.
     """
 
-    token_ids: Tensor
-    valid: Tensor
-    depths: Tensor
-    ancestors: Tensor
-    paths: Tensor
+    token_ids: Int[Tensor, "batch rows"]
+    valid: Bool[Tensor, "batch rows"]
+    depths: Int[Tensor, "batch rows"]
+    ancestors: Bool[Tensor, "batch rows rows"]
+    paths: Bool[Tensor, "batch sequences rows"]
 
     @classmethod
     def of(cls, sequences: TokenGrid, padding: int, device: torch.device) -> "TokenTree":

@@ -6,6 +6,7 @@ Nothing of this decides what is computed, and `speed: plain` leaves all of it ou
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from jaxtyping import Bool
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -54,16 +55,20 @@ class FastPaths:
         uninstall(self._model)
 
     def tree_attention(
-        self, layers: Sequence[StoredLayer], sees: Tensor, prompt_slots: int, among: Tensor | None
+        self,
+        layers: Sequence[StoredLayer],
+        sees: Bool[Tensor, "batch branches stored"],
+        prompt_slots: int,
+        among: Bool[Tensor, "batch branches new new"] | None,
     ) -> AbstractContextManager[None]:
         """Within, attention is that of n branches over A new tokens each to the prompt and to themselves.
 
         Args:
             layers: What is stored, by layer.
-            sees: The stored slots that each branch sees, boolean `[B, n, L]`.
+            sees: The stored slots that each branch sees.
             prompt_slots: P, the first stored slots, which every branch sees but for padding.
-            among: Which new tokens a new token of its branch sees, boolean `[B, n, A, A]`; None where they simply
-                follow each other and no branch has slots beyond the prompt.
+            among: Which new tokens a new token of its branch sees; None where they simply follow each other
+                and no branch has slots beyond the prompt.
         """
         dtype = self._model.get_input_embeddings().weight.dtype
         return entered(TreePass.plan(layers, sees, prompt_slots, among, dtype))

@@ -1,29 +1,37 @@
 """Attention on CPU in parts: each part knows the logarithm of its softmax's denominator, so that parts can be merged.
 
-Outputs are `[B, heads, rows, head width]`, log-sum-exps `[B, heads, rows]`. The backward pass of a part is given the
+The backward pass of a part is given the
 output and log-sum-exp of the whole, which is all that its probabilities and the softmax's gradient depend on; so no
 probability is kept.
 """
 
+from typing import TypeAlias
+
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from aspire_llm.lm.upstream import flash_attention, flash_attention_backward, has_onednn, onednn_product
+
+Query: TypeAlias = Float[Tensor, "batch heads rows width"]  # and what is of its shape: outputs, and gradients of either
+Key: TypeAlias = Float[Tensor, "batch heads keys width"]  # and values
+Mask: TypeAlias = Float[Tensor, "batch 1 rows keys"]
+Part: TypeAlias = tuple[Query, Float[Tensor, "batch heads rows"]]  # output and log-sum-exp
 
 # Query–key pairs per head from which on oneDNN's products, a head at a time, are faster than one call of the kernel.
 _WORTH_PRODUCTS, _WORTH_PRODUCTS_BACKWARD = 2**17, 2**15
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, causal: bool = False, scale: float | None
-) -> tuple[Tensor, Tensor]:
+    query: Query, key: Key, value: Key, *, mask: Mask | None = None, causal: bool = False, scale: float | None
+) -> Part:
     """Output and log-sum-exp of softmax attention; no gradient.
 
     Args:
-        query: `[B, heads, R, head width]`.
-        key: `[B, heads, K, head width]`.
-        value: Like `key`.
-        mask: Additive, broadcast to `[B, 1, R, K]`.
+        query: Of R rows.
+        key: Of K keys.
+        value: Of K keys.
+        mask: Additive.
         causal: Row i sees keys up to i.
         scale: Of the scores; None for 1 / sqrt(head width).
     """
@@ -40,7 +48,7 @@ def attend(
     return output, lse
 
 
-def merge(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def merge(first: Part, second: Part) -> Part:
     """One softmax over the keys of two parts."""
     (output, lse), (other, other_lse) = first, second
     both = torch.logaddexp(lse, other_lse)
@@ -48,30 +56,30 @@ def merge(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[
 
 
 def attend_backward(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    whole: tuple[Tensor, Tensor],
+    gradient: Query,
+    query: Query,
+    key: Key,
+    value: Key,
+    whole: Part,
     *,
-    mask: Tensor | None = None,
+    mask: Mask | None = None,
     causal: bool = False,
     scale: float | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Query, Key, Key]:
     """Gradients of query, key and value by one part of what `whole` was merged from."""
     return flash_attention_backward(gradient, query, key, value, *whole, mask=mask, causal=causal, scale=scale)
 
 
 def query_backward(
-    gradient: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    whole: tuple[Tensor, Tensor],
+    gradient: Query,
+    query: Query,
+    key: Key,
+    value: Key,
+    whole: Part,
     *,
-    mask: Tensor | None = None,
+    mask: Mask | None = None,
     scale: float | None,
-) -> Tensor:
+) -> Query:
     """`attend_backward` for a part whose keys and values are constant: three products instead of five.
 
     dQ = scale · [P ∘ (dO Vᵀ − rowsum(dO ∘ O))] K, with P = exp(scale · Q Kᵀ − lse) (Dao et al. 2022, appendix B).

@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from aspire_llm.lm.memory import free_memory
 from aspire_llm.lm.upstream import Conv1D, has_onednn, onednn_layout, onednn_product
@@ -29,7 +29,7 @@ _PACKING: ContextVar[bool] = ContextVar("whether products of few rows make packe
 
 @contextmanager
 def packing() -> Iterator[None]:
-    """Within, products of few rows keep packed weights for all later ones: for decoding, a pass a token."""
+    """Within, products of few rows keep packed weights for all later ones: for decoding, one pass per token."""
     token = _PACKING.set(True)
     try:
         yield
@@ -62,17 +62,18 @@ class Packed(nn.Module):
     keeps_copy = True
     _packed: Tensor | None = None
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "out in"]:
         """The weight as `[out, in]`."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
+        """x Wᵀ + b, differentiable with respect to x."""
         if x.requires_grad and torch.is_grad_enabled():
             differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
             return differentiable
         return self.times(x)
 
-    def times(self, x: Tensor) -> Tensor:
+    def times(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
         """x Wᵀ + b; the same bits whether a packed copy is there or not, so that a resumed run computes the same."""
         rows = x.shape[:-1].numel()
         if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a packed weight
@@ -88,7 +89,7 @@ class Packed(nn.Module):
 class PackedLinear(Packed, nn.Linear):
     """A frozen `nn.Linear`."""
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "out in"]:
         matrix: Tensor = self.weight.detach()
         return matrix
 
@@ -96,7 +97,7 @@ class PackedLinear(Packed, nn.Linear):
 class PackedConv1D(Packed, Conv1D):
     """A frozen `Conv1D` (GPT-2's linear layer, whose weight is `[in, out]`)."""
 
-    def matrix(self) -> Tensor:
+    def matrix(self) -> Float[Tensor, "out in"]:
         matrix: Tensor = self.weight.detach().T
         return matrix
 
@@ -104,7 +105,7 @@ class PackedConv1D(Packed, Conv1D):
 _PACKED_TYPES: dict[type[nn.Module], type[Packed]] = {nn.Linear: PackedLinear, Conv1D: PackedConv1D}
 
 
-def pack_linear_layers(model: PreTrainedModel) -> bool:
+def pack_linear_layers(model: nn.Module) -> bool:
     """Let the frozen linear layers of a model in float32 on CPU use oneDNN, in place.
 
     How much memory is free decides what they keep, never what they compute: a resumed run may find less.
@@ -112,7 +113,7 @@ def pack_linear_layers(model: PreTrainedModel) -> bool:
     Returns:
         Whether it was done: not on other devices and types.
     """
-    layers = [module for module in model.modules() if type(module) in _PACKED_TYPES]
+    layers: list[Any] = [module for module in model.modules() if type(module) in _PACKED_TYPES]
     if not layers or not has_onednn():
         return False
     if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):

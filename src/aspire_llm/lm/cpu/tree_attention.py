@@ -1,6 +1,6 @@
 """Attention over a tree: what all branches of a question share is attended to once, for all of their rows together.
 
-The pass of n branches over A new tokens each has n·A rows a question. A plain mask over all stored and new keys makes
+The pass of n branches over A new tokens each has n·A rows per question. A plain mask over all stored and new keys makes
 every row attend to every branch and throws most of it away. Here a row attends to the prompt, whose keys are neither
 expanded over grouped heads nor copied, and to its own branch; the two are merged by their log-sum-exps. Registered as
 an attention function of transformers, so it serves every model that takes its attention from there.
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -23,11 +24,12 @@ from aspire_llm.lm.upstream import exchange_attention, restore_attention, sdpa_a
 _NAME = "aspire_tree"
 
 
+@runtime_checkable
 class StoredLayer(Protocol):
-    """Keys and values of one layer, `[B, heads, slots, head width]`."""
+    """Keys and values of one layer."""
 
-    keys: Tensor
-    values: Tensor
+    keys: Float[Tensor, "batch heads slots width"]
+    values: Float[Tensor, "batch heads slots width"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +40,35 @@ class TreePass:
         layers: What is stored, by layer.
         num_branches: n.
         prompt_slots: P, the first stored slots, which every branch sees but for padding.
-        prompt_mask: Additive, `[B, 1, 1, P]`; None where nothing is padded.
-        own_slots: Further stored slots of each branch, indices from P on, `[B, n * M]`; None where there are none.
-        own_mask: Additive, `[B * n, 1, A, M + A]`, over those and the branch's new tokens; None where M = 0 and the new
-            tokens follow each other.
+        prompt_mask: Additive; None where nothing is padded.
+        own_slots: Further stored slots of each branch, M by M, indices from P on; None where there are none.
+        own_mask: Additive, over those and the branch's new tokens; None where M = 0 and the new tokens follow
+            each other.
     """
 
     layers: Sequence[StoredLayer]
     num_branches: int
     prompt_slots: int
-    prompt_mask: Tensor | None
-    own_slots: Tensor | None
-    own_mask: Tensor | None
+    prompt_mask: Float[Tensor, "batch 1 1 prompt"] | None
+    own_slots: Int[Tensor, "batch own_slots"] | None
+    own_mask: Float[Tensor, "all_branches 1 new own_and_new"] | None
 
     @classmethod
     def plan(
-        cls, layers: Sequence[StoredLayer], sees: Tensor, prompt_slots: int, among: Tensor | None, dtype: torch.dtype
+        cls,
+        layers: Sequence[StoredLayer],
+        sees: Bool[Tensor, "batch branches stored"],
+        prompt_slots: int,
+        among: Bool[Tensor, "batch branches new new"] | None,
+        dtype: torch.dtype,
     ) -> "TreePass":
-        """The pass of branches that see the stored slots `sees`, boolean `[B, n, L]`.
+        """The pass of branches that see the stored slots `sees`.
 
         Args:
             layers: What is stored, by layer.
             sees: Of each branch.
             prompt_slots: P.
-            among: Which new tokens a new token of its branch sees, boolean `[B, n, A, A]`; None where they simply
+            among: Which new tokens a new token of its branch sees, None where they simply
                 follow each other and no branch has slots beyond the prompt.
             dtype: Of the masks.
         """
@@ -103,14 +110,14 @@ def uninstall(model: PreTrainedModel) -> None:
 
 def tree_attention(
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    query: Float[Tensor, "batch heads rows width"],
+    key: Float[Tensor, "batch key_heads keys width"],
+    value: Float[Tensor, "batch key_heads keys value_width"],
     attention_mask: Tensor | None,
     scaling: float | None = None,
     **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """The attention function: query `[B, heads, rows, head width]` to `[B, rows, heads, head width]`.
+) -> tuple[Float[Tensor, "batch rows heads value_width"], None]:
+    """The attention function, as transformers calls it.
 
     Within a `TreePass`, key and value are those of the new tokens alone, and the mask is ignored; elsewhere it is
     scaled dot-product attention as transformers calls it.
@@ -125,7 +132,7 @@ def tree_attention(
             return plain
         return _grouped(query, key, value, attention_mask, scaling).transpose(1, 2), None
     groups = query.shape[1] // key.shape[1]
-    if tree.prompt_slots == 0:  # nothing is stored: one sequence a question, its padding at the end
+    if tree.prompt_slots == 0:  # nothing is stored: one sequence per question, its padding at the end
         output = nn.functional.scaled_dot_product_attention(
             query, _expanded(key, groups), _expanded(value, groups), is_causal=True, scale=scaling
         )

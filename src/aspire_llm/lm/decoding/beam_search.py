@@ -58,7 +58,7 @@ def beam_search(
     Args:
         model: Decodes with θ + θp.
         prompts: B questions; each is decoded as if it were alone.
-        num_beams: Beam width k = hypotheses returned a question, best first.
+        num_beams: Beam width k = hypotheses returned per question, best first.
         max_new_tokens: T, terminator included.
         length_penalty: 0 ranks by the summed log-likelihood (the paper's argmax).
 

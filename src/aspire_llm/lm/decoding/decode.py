@@ -11,7 +11,7 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 
 
 def decode(model: AdaptedModel, prompts: Sequence[EncodedPrompt], config: SamplingConfig, *, seed: int) -> Decoded:
-    """Decode `config.num_beams` answers a question with `config.decoder`; `seed` matters to sampling alone."""
+    """Decode `config.num_beams` answers per question with `config.decoder`; `seed` matters to sampling alone."""
     if config.decoder == "sample":
         return sample_answers(
             model,

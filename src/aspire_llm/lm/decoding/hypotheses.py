@@ -38,7 +38,7 @@ class Decoded:
     hypotheses: list[list[Hypothesis]]
 
     def branches_of(self, chosen: Sequence[Hypothesis]) -> tuple[Branches, list[tuple[int, ...]]]:
-        """The branches that have read one hypothesis a question, and the answer tokens that they lack."""
+        """The branches that have read one hypothesis per question, and the answer tokens that they lack."""
         sees = self.prompts.over(self.cache.num_slots).clone()
         positions = self.prompts.positions.clone()
         for row, hypothesis in enumerate(chosen):

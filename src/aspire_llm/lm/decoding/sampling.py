@@ -25,7 +25,7 @@ def sample_answers(
     Args:
         model: Decodes with θ + θp.
         prompts: B questions.
-        num_samples: m, answers a question; likeliest first, repeats kept.
+        num_samples: m, answers per question; likeliest first, repeats kept.
         max_new_tokens: T, terminator included.
         temperature: Divides the logits before the softmax that is drawn from. The log-probabilities returned are
             the model's own, at temperature 1.

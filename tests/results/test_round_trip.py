@@ -1,0 +1,110 @@
+"""What is stored is read back as it was, for any record, and keeps the names that users read."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aspire_llm.records import (
+    Answers,
+    DrawnAnswer,
+    LabelledAnswer,
+    Prediction,
+    Question,
+    SampledAnswer,
+    ScoredAnswer,
+    UntunedAnswer,
+)
+from aspire_llm.results.calibration import CALIBRATION
+from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
+from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
+from aspire_llm.results.questions import EXAMPLES
+from aspire_llm.results.samples import SAMPLES, DrawnAnswers, QuestionSamples, drawn_answers_file
+from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
+from aspire_llm.results.studies import SWEEPS, Sweep, SweepFigures, SweepPoint
+from aspire_llm.rundir.files import Document, Lines
+from aspire_llm.selection import ConfidenceMetrics, Difference, Infeasible, MethodMetrics, Undefined
+from aspire_llm.selection.confidence import IsotonicCalibration, PlattCalibration
+
+numbers = st.floats(-1e6, 1e6)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+figures = numbers | st.builds(Undefined, texts)
+intervals = st.tuples(numbers, numbers) | st.builds(Undefined, texts)
+questions = st.builds(
+    Question, texts, texts, st.tuples(texts), st.none() | texts, st.just(()), texts, st.just(True)
+)
+answers = st.builds(SampledAnswer, texts, st.tuples(st.integers(0, 9)), numbers, st.integers(1, 9), st.booleans())
+labelled = st.builds(LabelledAnswer, answers, numbers, st.booleans())
+costs = st.none() | st.builds(Cost, numbers, numbers, numbers)
+method_metrics = st.builds(
+    MethodMetrics,
+    numbers,
+    figures,
+    intervals,
+    numbers,
+    intervals,
+    numbers,
+    numbers,
+    figures,
+    st.dictionaries(st.sampled_from([0.5, 0.8]), numbers),
+    st.dictionaries(st.sampled_from([0.05, 0.1]), numbers),
+    numbers,
+)
+names = st.sampled_from(["aspire", "sar"])
+RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
+    (SAMPLES, st.builds(QuestionSamples, texts, st.tuples(labelled))),
+    (
+        drawn_answers_file(""),
+        st.builds(
+            DrawnAnswers,
+            texts,
+            numbers,
+            st.tuples(st.builds(DrawnAnswer, texts, st.tuples(st.integers(0, 9)), st.tuples(numbers))),
+        ),
+    ),
+    (
+        PREDICTIONS,
+        st.builds(
+            Prediction,
+            questions,
+            st.builds(ScoredAnswer, answers, numbers, numbers, numbers),
+            st.none() | numbers,
+            st.booleans(),
+            texts,
+            st.none() | numbers,
+            st.none() | st.booleans(),
+        ),
+    ),
+    (UNTUNED_PREDICTIONS, st.builds(UntunedAnswer, questions, labelled)),
+    (EXAMPLES, st.lists(questions).map(tuple)),
+    (scores_file("sar"), st.builds(StoredScores, names, st.sampled_from(Answers), texts, st.just(("a",)), st.tuples(numbers), costs)),
+    (COSTS, st.dictionaries(names, costs)),
+    (SWEEPS, st.tuples(st.builds(Sweep, texts, texts, st.tuples(st.builds(SweepPoint, numbers | texts, st.dictionaries(names, st.builds(SweepFigures, numbers, st.none() | numbers, numbers, st.none() | st.tuples(numbers, numbers), st.none() | st.tuples(numbers, numbers)))))))),
+    (CALIBRATION, st.builds(Infeasible, texts) | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers) | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9)))),
+    (
+        METRICS,
+        st.builds(
+            RunMetrics,
+            st.integers(1, 9),
+            numbers,
+            st.none() | numbers,
+            numbers,
+            st.builds(Answered, numbers, st.none() | numbers),
+            st.fixed_dictionaries({"aspire": method_metrics}),
+            st.fixed_dictionaries({"aspire": st.builds(Origin, st.sampled_from(Answers), texts)}),
+            st.dictionaries(st.just("aspire - sar"), st.dictionaries(st.sampled_from(["auroc", "auacc"]), st.builds(Difference, figures, intervals))),
+            st.none() | st.builds(ConfidenceMetrics, numbers, numbers),
+            st.tuples(texts),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "records"), RECORDS, ids=[file.name for file, _ in RECORDS])
+@given(data=st.data())
+def test_a_record_is_read_back(file: Document[Any] | Lines[Any], records: st.SearchStrategy[Any], data) -> None:
+    record = data.draw(records)
+    text = json.dumps(file.to_json(record), allow_nan=False)
+    assert file.from_json(json.loads(text)) == record

@@ -1,0 +1,67 @@
+"""Settings from files and overrides: what is merged, and what is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from aspire_llm.config import RunConfig
+from aspire_llm.config_files import differing_keys, flatten, load_config, parse_change, parse_config, with_changes
+from aspire_llm.errors import ConfigError
+
+
+def test_overrides_stand_above_the_file_and_the_file_above_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("stage1: {epochs: 3, batch_size: 2}\nseed: 4\n", encoding="utf-8")
+    config = load_config(path, [("stage1.epochs", 5), ("score.alpha", 0.5)])
+    assert (config.stage1.epochs, config.stage1.batch_size, config.seed, config.score.alpha) == (5, 2, 4, 0.5)
+    assert differing_keys(config, RunConfig()) == ["score.alpha", "seed", "stage1.batch_size", "stage1.epochs"]
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    config = with_changes(RunConfig(), [("data.splits.train", 7), ("stage3.verdict_words", ["yes", "no"])])
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.b=1", ("a.b", 1)),
+        ("a=[1, x]", ("a", [1, "x"])),
+        ("a=", ("a", None)),
+        ("a=b=c", ("a", "b=c")),
+        ("a=1e-3", ("a", "1e-3")),  # YAML 1.1 wants a point in a number; pydantic reads it all the same
+    ],
+)
+def test_a_change_is_a_key_and_a_yaml_value(text: str, expected: tuple[str, object]) -> None:
+    assert parse_change(text) == expected
+
+
+@pytest.mark.parametrize("text", ["a", "=1", "a=[1"])
+def test_what_is_no_change_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_change(text)
+
+
+def test_the_nearest_key_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"'stage3.epoch'; the nearest known key is 'stage3.epochs'"):
+        parse_config({"stage3": {"epoch": 1}})
+    with pytest.raises(ConfigError, match=r"'score.alpha': got 2"):
+        parse_config({"score": {"alpha": 2}})
+    with pytest.raises(ConfigError, match="seed is a value, not a section"):
+        with_changes(RunConfig(), [("seed.x", 1)])
+
+
+@pytest.mark.parametrize("text", ["- a\n", "seed: [\n", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"config.yaml"):
+        load_config(path)
+
+
+def test_flat_keys_are_those_of_set() -> None:
+    flat = flatten(RunConfig().model_dump(mode="json"))
+    assert flat["stage1.epochs"] == RunConfig().stage1.epochs
+    assert with_changes(RunConfig(), list(flat.items())) == RunConfig()
