@@ -67,5 +67,5 @@ def test_what_cannot_be_loaded_or_asked_is_one_line(finished: Path, tmp_path: Pa
         SelectivePredictor.load(tmp_path)
     with pytest.raises(ModelError, match="device 'nowhere' is not available"):
         SelectivePredictor.load(finished, device="nowhere")
-    with pytest.raises(ModelError, match="leaves .* beside soft tokens and answer"):
+    with pytest.raises(ModelError, match=r"leaves .* beside soft tokens and answer"):
         SelectivePredictor.load(finished).predict([Question("long", "Who? " * 200)])

@@ -32,9 +32,7 @@ numbers = st.floats(-1e6, 1e6)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 figures = numbers | st.builds(Undefined, texts)
 intervals = st.tuples(numbers, numbers) | st.builds(Undefined, texts)
-questions = st.builds(
-    Question, texts, texts, st.tuples(texts), st.none() | texts, st.just(()), texts, st.just(True)
-)
+questions = st.builds(Question, texts, texts, st.tuples(texts), st.none() | texts, st.just(()), texts, st.just(True))
 answers = st.builds(SampledAnswer, texts, st.tuples(st.integers(0, 9)), numbers, st.integers(1, 9), st.booleans())
 labelled = st.builds(LabelledAnswer, answers, numbers, st.booleans())
 costs = st.none() | st.builds(Cost, numbers, numbers, numbers)
@@ -79,10 +77,44 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
     ),
     (UNTUNED_PREDICTIONS, st.builds(UntunedAnswer, questions, labelled)),
     (EXAMPLES, st.lists(questions).map(tuple)),
-    (scores_file("sar"), st.builds(StoredScores, names, st.sampled_from(Answers), texts, st.just(("a",)), st.tuples(numbers), costs)),
+    (
+        scores_file("sar"),
+        st.builds(StoredScores, names, st.sampled_from(Answers), texts, st.just(("a",)), st.tuples(numbers), costs),
+    ),
     (COSTS, st.dictionaries(names, costs)),
-    (SWEEPS, st.tuples(st.builds(Sweep, texts, texts, st.tuples(st.builds(SweepPoint, numbers | texts, st.dictionaries(names, st.builds(SweepFigures, numbers, st.none() | numbers, numbers, st.none() | st.tuples(numbers, numbers), st.none() | st.tuples(numbers, numbers)))))))),
-    (CALIBRATION, st.builds(Infeasible, texts) | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers) | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9)))),
+    (
+        SWEEPS,
+        st.tuples(
+            st.builds(
+                Sweep,
+                texts,
+                texts,
+                st.tuples(
+                    st.builds(
+                        SweepPoint,
+                        numbers | texts,
+                        st.dictionaries(
+                            names,
+                            st.builds(
+                                SweepFigures,
+                                numbers,
+                                st.none() | numbers,
+                                numbers,
+                                st.none() | st.tuples(numbers, numbers),
+                                st.none() | st.tuples(numbers, numbers),
+                            ),
+                        ),
+                    )
+                ),
+            )
+        ),
+    ),
+    (
+        CALIBRATION,
+        st.builds(Infeasible, texts)
+        | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers)
+        | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9))),
+    ),
     (
         METRICS,
         st.builds(
@@ -94,7 +126,10 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
             st.builds(Answered, numbers, st.none() | numbers),
             st.fixed_dictionaries({"aspire": method_metrics}),
             st.fixed_dictionaries({"aspire": st.builds(Origin, st.sampled_from(Answers), texts)}),
-            st.dictionaries(st.just("aspire - sar"), st.dictionaries(st.sampled_from(["auroc", "auacc"]), st.builds(Difference, figures, intervals))),
+            st.dictionaries(
+                st.just("aspire - sar"),
+                st.dictionaries(st.sampled_from(["auroc", "auacc"]), st.builds(Difference, figures, intervals)),
+            ),
             st.none() | st.builds(ConfidenceMetrics, numbers, numbers),
             st.tuples(texts),
         ),
