@@ -76,7 +76,7 @@ class TrainingConfig(_Section):
         lora_rank: Rank of the LoRA matrices, scaled by `lora_alpha / lora_rank`.
         learning_rate: Peak of the warm-up + cosine schedule of AdamW.
         epochs: Passes over the training split at most.
-        batch_size: Questions an optimiser step.
+        batch_size: Questions per optimiser step.
         tokens_per_pass: Positions that go through the model at once, padding included: a batch of more takes several
             passes, whose gradients add up. Bounds memory, changes no result.
         recompute_layers: Compute activations again in the backward pass instead of keeping them (gradient
@@ -107,7 +107,7 @@ class SamplingConfig(_Section):
 
     Attributes:
         decoder: Beam search (the paper's), or temperature sampling. Predictions always use beam search.
-        num_beams: Beam width k = hypotheses kept a question; answers drawn a question when sampling.
+        num_beams: Beam width k = hypotheses kept per question; answers drawn per question when sampling.
         max_new_tokens: Longest answer, terminator included.
         length_penalty: Hypotheses rank by summed log-likelihood / length ** penalty; 0 is the paper's argmax.
         temperature: Softmax temperature of sampling.
@@ -128,8 +128,8 @@ class SelfEvaluationConfig(TrainingConfig):
     Attributes:
         learn_from: ``samples`` is the paper's sets of answers; ``likeliest`` is each question's likeliest answer alone,
             which is what will be judged.
-        max_correct: k_c, sampled correct answers a question beside the reference.
-        max_wrong: k_w, sampled wrong answers a question.
+        max_correct: k_c, sampled correct answers per question beside the reference.
+        max_wrong: k_w, sampled wrong answers per question.
         verdict_words: The words whose first tokens are z_c and z_w.
         kept_prefixes: MiB of keys and values to keep from epoch to epoch instead of computing them again; ``auto`` is
             half of the free memory.

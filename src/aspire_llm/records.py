@@ -55,7 +55,7 @@ class SampledAnswer:
     Attributes:
         text: The decoded answer, stripped.
         token_ids: Generated tokens without the terminator.
-        log_likelihood: Mean log-probability a token in nats, terminator counted where one was generated.
+        log_likelihood: Mean log-probability per token in nats, terminator counted where one was generated.
         num_tokens: Tokens that the mean runs over (terminator counted where one was generated).
         terminated: False where the answer was cut off at the token limit.
     """
@@ -186,7 +186,7 @@ class MethodScores:
 
     Attributes:
         name: The method, e.g. ``aspire``.
-        scores: One finite score an answer; higher = more confident.
+        scores: One finite score per answer; higher = more confident.
         correct: Whether each answer is correct.
         groups: The group of each answer's question (the unit of the bootstrap).
     """

@@ -2,7 +2,7 @@
 
 Answers to questions about one story or article rise and fall together, so whole groups are drawn with replacement,
 never single answers. A resample is a vector of weights (how often the group of each answer was drawn), and both metrics
-have a closed form on weighted blocks of tied scores: one sort a method serves all resamples.
+have a closed form on weighted blocks of tied scores: one sort per method serves all resamples.
 """
 
 from collections.abc import Iterator, Sequence

@@ -152,7 +152,7 @@ def evaluate(
     """Score every method, and the reference method against each rival on the same answers.
 
     Args:
-        methods: One entry a method. Methods of another model (other `correct`) are scored but not compared.
+        methods: One entry per method. Methods of another model (other `correct`) are scored but not compared.
         reference_method: The name of the method that the differences are about.
         seed: Of the bootstrap.
         num_resamples: Of the bootstrap.

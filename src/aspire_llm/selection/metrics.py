@@ -171,7 +171,7 @@ def _one_class(right: Bools) -> Undefined:
 def _checked(correct: ArrayLike, values: ArrayLike) -> tuple[Bools, Floats]:
     right, array = np.asarray(correct, dtype=np.bool_), np.asarray(values, dtype=np.float64)
     if right.ndim != 1 or right.shape != array.shape or not len(right):
-        raise DataError(f"got {right.shape} answers and {array.shape} scores; need one score an answer and an answer")
+        raise DataError(f"got {right.shape} answers and {array.shape} scores; need one score per answer and an answer")
     if np.isnan(array).any():
         raise DataError(f"{np.isnan(array).sum()} of {len(array)} scores are NaN; a score must be a number")
     return right, array

@@ -1,4 +1,4 @@
-"""The selection score: one number an answer, from its likelihood and the model's verdict on it."""
+"""The selection score: one number per answer, from its likelihood and the model's verdict on it."""
 
 from typing import overload
 
@@ -24,7 +24,7 @@ def selection_score(log_likelihood: float | Floats, log_self_eval: float | Float
     confident score there is.
 
     Args:
-        log_likelihood: Mean log-probability a token of the answer, in nats; a scalar or [n].
+        log_likelihood: Mean log-probability per token of the answer, in nats; a scalar or [n].
         log_self_eval: log P(z_c), in nats; of the same shape.
         alpha: Weight of the self-evaluation, 0 to 1.
 
