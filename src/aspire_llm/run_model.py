@@ -3,6 +3,7 @@
 Everything is loaded, or encoded, when it is first asked for, and once.
 """
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -95,7 +96,7 @@ class RunModel:
     @property
     def hardware(self) -> HardwareFacts:
         """For the provenance of the run."""
-        return HardwareFacts(str(self.backbone.device), torch.get_num_threads())
+        return HardwareFacts(str(self.backbone.device), platform.machine(), torch.get_num_threads())
 
     @cached_property
     def task(self) -> Adapter:

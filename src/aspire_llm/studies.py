@@ -12,7 +12,7 @@ from aspire_llm.pipeline import run
 from aspire_llm.records import Answers
 from aspire_llm.report import write_report, write_tables
 from aspire_llm.results.metrics import METRICS, RunMetrics
-from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint
+from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint, Sweeps
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import write_text
 from aspire_llm.rundir.provenance import PROVENANCE
@@ -105,7 +105,7 @@ def sweep(run_dir: Path, sweeps: Sequence[str] = DEFAULT_SWEEPS) -> Path:
     for values in [_Values.parse(text, base.config) for text in sweeps]:
         points = [SweepPoint(value, _figures(_variant(base, values.key, value, own))) for value, own in values.variants]
         result.append(Sweep(values.key, _LABELS.get(values.key, values.key), tuple(points)))
-        SWEEPS.write(run_dir, tuple(result))
+        SWEEPS.write(run_dir, Sweeps(tuple(result)))
     write_report(run_dir)
     return run_dir / SWEEPS.name
 

@@ -9,7 +9,7 @@ from report.synthetic_run import method_scores, metrics_of, origin
 from aspire_llm.records import Answers, Prediction, UntunedAnswer
 from aspire_llm.results.metrics import METRICS
 from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
-from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint
+from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint, Sweeps
 from aspire_llm.selection import SeedSummary, Spread, evaluate
 
 # How much each invented method knows, and its relative cost.
@@ -91,5 +91,5 @@ def write_rich_files(
     evaluation = evaluate(methods, seed=0, num_resamples=100, confidence=confidence)
     METRICS.write(run_dir, metrics_of(evaluation, predictions))
     COSTS.write(run_dir, dict(costs))
-    SWEEPS.write(run_dir, SWEPT)
+    SWEEPS.write(run_dir, Sweeps(SWEPT))
     SEEDS.write(run_dir, SEEDED)

@@ -136,7 +136,7 @@ def make_provenance(sha256: str = "9f2c1f0b7a64d1e5a0c4b8e2") -> Provenance:
         seed=7,
         model=ModelFacts("example-org/small-lm", "llama", 134_515_008),
         data=DataFacts("triviaqa", sha256, {"train": 200, "test": 300}, 12),
-        hardware=HardwareFacts("cpu", 2, "x86_64"),
+        hardware=HardwareFacts("cpu", "x86_64", 2),
         seconds={"stage1": 61.25, "stage2": 48.1, "stage3": 39.7, "evaluation": 12.03},
     )
 

@@ -16,7 +16,7 @@ from aspire_llm.report.run_results import best_rival, read_run_results
 from aspire_llm.results.metrics import METRICS
 from aspire_llm.results.predictions import PREDICTIONS
 from aspire_llm.results.scores import scores_file
-from aspire_llm.results.studies import SWEEPS
+from aspire_llm.results.studies import SWEEPS, Sweeps
 
 
 def test_scores_are_those_of_the_files(rich_dir: Path, predictions: list[Prediction]) -> None:
@@ -76,7 +76,7 @@ def test_broken_records_are_one_clear_line(rich_dir: Path, name: str, change: di
 
 
 def test_a_setting_tried_at_a_single_value_is_no_sweep(run_dir: Path) -> None:
-    SWEEPS.write(run_dir, (replace(SWEPT[0], points=SWEPT[0].points[:1]), SWEPT[1]))
+    SWEEPS.write(run_dir, Sweeps((replace(SWEPT[0], points=SWEPT[0].points[:1]), SWEPT[1])))
     assert read_run_results(run_dir).sweeps == SWEPT[1:]
 
 

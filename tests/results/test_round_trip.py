@@ -23,9 +23,17 @@ from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES, DrawnAnswers, QuestionSamples, drawn_answers_file
 from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
-from aspire_llm.results.studies import SWEEPS, Sweep, SweepFigures, SweepPoint
+from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint, Sweeps
 from aspire_llm.rundir.files import Document, Lines
-from aspire_llm.selection import ConfidenceMetrics, Difference, Infeasible, MethodMetrics, Undefined
+from aspire_llm.selection import (
+    ConfidenceMetrics,
+    Difference,
+    Infeasible,
+    MethodMetrics,
+    SeedSummary,
+    Spread,
+    Undefined,
+)
 from aspire_llm.selection.confidence import IsotonicCalibration, PlattCalibration
 
 numbers = st.floats(-1e6, 1e6)
@@ -51,6 +59,16 @@ method_metrics = st.builds(
     numbers,
 )
 names = st.sampled_from(["aspire", "sar"])
+bounds = st.none() | st.tuples(numbers, numbers)
+sweep_figures = st.builds(SweepFigures, numbers, st.none() | numbers, numbers, bounds, bounds)
+points = st.builds(SweepPoint, numbers | texts, st.dictionaries(names, sweep_figures))
+spread = st.builds(Spread, st.none() | numbers, st.none() | numbers, bounds, st.tuples(st.none() | numbers))
+spreads = st.dictionaries(names, st.dictionaries(st.sampled_from(["auroc", "auacc"]), spread))
+calibrations = (
+    st.builds(Infeasible, texts)
+    | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers)
+    | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9)))
+)
 RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
     (SAMPLES, st.builds(QuestionSamples, texts, st.tuples(labelled))),
     (
@@ -82,39 +100,9 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
         st.builds(StoredScores, names, st.sampled_from(Answers), texts, st.just(("a",)), st.tuples(numbers), costs),
     ),
     (COSTS, st.dictionaries(names, costs)),
-    (
-        SWEEPS,
-        st.tuples(
-            st.builds(
-                Sweep,
-                texts,
-                texts,
-                st.tuples(
-                    st.builds(
-                        SweepPoint,
-                        numbers | texts,
-                        st.dictionaries(
-                            names,
-                            st.builds(
-                                SweepFigures,
-                                numbers,
-                                st.none() | numbers,
-                                numbers,
-                                st.none() | st.tuples(numbers, numbers),
-                                st.none() | st.tuples(numbers, numbers),
-                            ),
-                        ),
-                    )
-                ),
-            )
-        ),
-    ),
-    (
-        CALIBRATION,
-        st.builds(Infeasible, texts)
-        | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers)
-        | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9))),
-    ),
+    (SWEEPS, st.builds(Sweeps, st.tuples(st.builds(Sweep, texts, texts, st.tuples(points))))),
+    (SEEDS, st.builds(SeedSummary, st.tuples(st.integers(0, 9)), st.tuples(texts), spreads, spreads)),
+    (CALIBRATION, calibrations),
     (
         METRICS,
         st.builds(

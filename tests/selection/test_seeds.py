@@ -1,12 +1,10 @@
 """Means, deviations and intervals over seeds, by hand."""
 
-import json
-
 import pytest
 from scipy.stats import ttest_1samp
 
 from aspire_llm.errors import ConfigError
-from aspire_llm.selection import Difference, Evaluation, MethodMetrics, SeedSummary, Spread, Undefined, over_seeds
+from aspire_llm.selection import Difference, Evaluation, MethodMetrics, Spread, Undefined, over_seeds
 
 NONE = Undefined("one kind of answers")
 
@@ -65,8 +63,3 @@ def test_methods_that_a_run_lacks_are_named() -> None:
     assert list(summary.methods) == ["aspire"]
     assert summary.left_out == ("sar",)
     assert summary.differences == {}
-
-
-def test_what_is_stored_is_read_back() -> None:
-    summary = over_seeds([figures(None, None), figures(0.9, 0.1)], [0, 1])
-    assert SeedSummary.from_json(json.loads(json.dumps(summary.to_json()))) == summary

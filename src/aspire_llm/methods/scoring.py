@@ -118,7 +118,7 @@ def _scored(method: Method, name: str, answers: AnswerSet) -> StoredScores:
 
 def _cost(method: Method, answers: AnswerSet, seconds: float) -> Cost | None:
     """Seconds and generated tokens per question beyond answering it once; None where answering was not timed."""
-    timed = PROVENANCE.read(answers.folder).seconds_per_question
+    timed = PROVENANCE.read(answers.folder).seconds_a_question
     if not timed:
         return None
     tokens = 0.0

@@ -19,6 +19,7 @@ from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
 from aspire_llm.report.tables import NOT_AVAILABLE, percent
 from aspire_llm.rundir.files import write_text
+from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.selection import Undefined, defined
 from aspire_llm.selection.metrics import accuracy_at_coverage
 
@@ -111,7 +112,7 @@ def report_page(results: RunResults) -> str:
         num_answers=len(results.predictions),
         shorten=lambda text: wording.shortened(text, MAX_CONTEXT),
         settings=_facts(results.config.model_dump(mode="json") if results.config else {}),
-        provenance=_facts(results.provenance.to_json() if results.provenance else {}),
+        provenance=_facts(PROVENANCE.to_json(results.provenance) if results.provenance else {}),
     )
 
 

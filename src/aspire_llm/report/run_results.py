@@ -97,7 +97,7 @@ def read_run_results(run_dir: Path) -> RunResults:
     """
     metrics = METRICS.read(run_dir)
     costs = COSTS.read(run_dir) if COSTS.exists(run_dir) else {}
-    sweeps = SWEEPS.read(run_dir) if SWEEPS.exists(run_dir) else ()
+    sweeps = SWEEPS.read(run_dir).sweeps if SWEEPS.exists(run_dir) else ()
     predictions = tuple(PREDICTIONS.read(run_dir)) if PREDICTIONS.exists(run_dir) else ()
     untuned = tuple(UNTUNED_PREDICTIONS.read(run_dir)) if UNTUNED_PREDICTIONS.exists(run_dir) else ()
     missing = {

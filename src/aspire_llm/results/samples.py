@@ -6,6 +6,7 @@ from typing import Any
 
 from aspire_llm.records import DrawnAnswer, LabelledAnswer, SampledAnswer
 from aspire_llm.rundir.files import Lines
+from aspire_llm.rundir.typed import typed_lines
 from aspire_llm.selection import relabelled
 
 
@@ -62,22 +63,11 @@ class QuestionSamples:
 
 @dataclass(frozen=True, slots=True)
 class DrawnAnswers:
-    """The answers drawn for one question, and the seconds that it took."""
+    """A line of `rival_samples.jsonl`: the answers drawn for one question, and the seconds that it took."""
 
     id: str
     seconds: float
     samples: tuple[DrawnAnswer, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """A line of `rival_samples.jsonl`."""
-        drawn = [{"text": s.text, "token_ids": s.token_ids, "log_probs": s.log_probs} for s in self.samples]
-        return {"id": self.id, "seconds": self.seconds, "samples": drawn}
-
-    @classmethod
-    def from_json(cls, line: Mapping[str, Any]) -> "DrawnAnswers":
-        """The record that `to_json` wrote."""
-        samples = (DrawnAnswer(s["text"], tuple(s["token_ids"]), tuple(s["log_probs"])) for s in line["samples"])
-        return cls(line["id"], line["seconds"], tuple(samples))
 
 
 SAMPLES = Lines("samples.jsonl", "answers of stage 2", QuestionSamples.to_json, QuestionSamples.from_json)
@@ -85,4 +75,4 @@ SAMPLES = Lines("samples.jsonl", "answers of stage 2", QuestionSamples.to_json, 
 
 def drawn_answers_file(suffix: str) -> Lines[DrawnAnswers]:
     """Where the answers drawn from the tuned model (""), or from the untuned one ("_untuned"), are kept."""
-    return Lines(f"rival_samples{suffix}.jsonl", "drawn answers", DrawnAnswers.to_json, DrawnAnswers.from_json)
+    return typed_lines(f"rival_samples{suffix}.jsonl", "drawn answers", DrawnAnswers)

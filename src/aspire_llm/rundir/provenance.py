@@ -5,13 +5,13 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from aspire_llm.records import Question, Split
 from aspire_llm.rundir.files import Document
+from aspire_llm.rundir.typed import typed_document
 
 _PACKAGES = ("aspire-llm", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn", "rouge-score")
 
@@ -53,8 +53,8 @@ class HardwareFacts:
     """Where a run was made."""
 
     device: str
+    machine: str
     torch_threads: int
-    machine: str = field(default_factory=platform.machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Provenance:
         seed: Of the configuration.
         model, data, hardware: Facts about them.
         seconds: Wall time by step, over all tries of a resumed run.
-        seconds_per_question: Of answering one question, and of judging the answer; None until both were timed.
+        seconds_a_question: Of answering one question, and of judging the answer; None until both were timed.
     """
 
     versions: dict[str, str]
@@ -75,40 +75,10 @@ class Provenance:
     data: DataFacts
     hardware: HardwareFacts
     seconds: dict[str, float] = field(default_factory=dict)
-    seconds_per_question: dict[str, float] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of `provenance.json`."""
-        hardware = self.hardware
-        return {
-            "versions": self.versions,
-            "seed": self.seed,
-            "model": asdict(self.model),
-            "data": asdict(self.data),
-            "hardware": {
-                "device": hardware.device,
-                "machine": hardware.machine,
-                "torch_threads": hardware.torch_threads,
-            },
-            "seconds": self.seconds,
-            "seconds_a_question": self.seconds_per_question,
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Provenance":
-        """The record that `to_json` wrote."""
-        return cls(
-            versions=content["versions"],
-            seed=content["seed"],
-            model=ModelFacts(**content["model"]),
-            data=DataFacts(**content["data"]),
-            hardware=HardwareFacts(**content["hardware"]),
-            seconds=content["seconds"],
-            seconds_per_question=content["seconds_a_question"],
-        )
+    seconds_a_question: dict[str, float] | None = None
 
 
-PROVENANCE = Document("provenance.json", "provenance of a run", Provenance.to_json, Provenance.from_json)
+PROVENANCE: Document[Provenance] = typed_document("provenance.json", "provenance of a run", Provenance)
 
 
 def fingerprint(questions: Mapping[Split, Sequence[Question]]) -> str:
@@ -128,14 +98,14 @@ def record(folder: Path, provenance: Provenance) -> None:
     """Write the provenance of a run; the times of an earlier try are kept."""
     if PROVENANCE.exists(folder):
         earlier = PROVENANCE.read(folder)
-        provenance = replace(provenance, seconds=earlier.seconds, seconds_per_question=earlier.seconds_per_question)
+        provenance = replace(provenance, seconds=earlier.seconds, seconds_a_question=earlier.seconds_a_question)
     PROVENANCE.write(folder, provenance)
 
 
 def record_seconds_per_question(folder: Path, seconds: Mapping[str, float], questions: int) -> None:
     """Note what answering a question takes, and judging the answer: what the cost of every method is relative to."""
     per_question = {step: total / questions for step, total in seconds.items()}
-    PROVENANCE.write(folder, replace(PROVENANCE.read(folder), seconds_per_question=per_question))
+    PROVENANCE.write(folder, replace(PROVENANCE.read(folder), seconds_a_question=per_question))
 
 
 @contextmanager

@@ -1,8 +1,7 @@
 """Figures of several runs that differ in their seed alone: mean, standard deviation, interval of the mean."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import stdtrit
@@ -43,20 +42,13 @@ class Spread:
         half = float(stdtrit(len(known) - 1, 0.975)) * sd / len(known) ** 0.5
         return cls(mean, sd, (mean - half, mean + half), tuple(known))
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Spread":
-        """The record that `SeedSummary.to_json` wrote."""
-        ci = content["ci"]
-        bounds = None if ci is None else (float(ci[0]), float(ci[1]))
-        return cls(content["mean"], content["sd"], bounds, tuple(content["values"]))
-
 
 Spreads = dict[str, dict[str, Spread]]
 
 
 @dataclass(frozen=True, slots=True)
 class SeedSummary:
-    """The same run from several seeds.
+    """The same run from several seeds: the content of `seeds.json`.
 
     Attributes:
         seeds: Of the runs.
@@ -69,23 +61,6 @@ class SeedSummary:
     left_out: tuple[str, ...]
     methods: Spreads
     differences: Spreads
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of `seeds.json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "SeedSummary":
-        """The record that `to_json` wrote."""
-        methods, differences = (_spreads(content[of]) for of in ("methods", "differences"))
-        return cls(tuple(map(int, content["seeds"])), tuple(content["left_out"]), methods, differences)
-
-
-def _spreads(content: Mapping[str, Any]) -> Spreads:
-    return {
-        name: {metric: Spread.from_json(own) for metric, own in by_metric.items()}
-        for name, by_metric in content.items()
-    }
 
 
 def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int]) -> SeedSummary:
