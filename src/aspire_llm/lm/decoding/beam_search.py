@@ -35,11 +35,7 @@ class _Beams:
         return _Beams(*(getattr(self, field.name)[questions] for field in fields(self)))
 
     def select(self, indices: Tensor) -> "_Beams":
-        def pick(tensor: Tensor) -> Tensor:
-            index = indices if tensor.ndim == 2 else indices[..., None].expand(-1, -1, tensor.shape[-1])
-            return tensor.gather(1, index)
-
-        return _Beams(*(pick(getattr(self, field.name)) for field in fields(self)))
+        return _Beams(*(_picked(getattr(self, field.name), indices) for field in fields(self)))
 
     def join(self, other: "_Beams") -> "_Beams":
         return _Beams(*(torch.cat([getattr(self, f.name), getattr(other, f.name)], dim=1) for f in fields(self)))
@@ -111,6 +107,12 @@ class _Search:
         """Go on with some of the questions in a smaller cache: one copy, and no step pays for the others."""
         self.cache, self.branches = self.cache.select(rows, room), self.branches.of_questions(rows)
         self.questions = self.questions[rows]
+
+
+def _picked(tensor: Tensor, indices: Tensor) -> Tensor:
+    """Rows of each question of `[B, n]` or `[B, n, T]`, by indices `[B, m]`."""
+    index = indices if tensor.ndim == 2 else indices[..., None].expand(-1, -1, tensor.shape[-1])
+    return tensor.gather(1, index)
 
 
 def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
