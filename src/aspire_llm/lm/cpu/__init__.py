@@ -21,7 +21,19 @@ __all__ = ["FastPaths", "speed_up"]
 def speed_up(model: PreTrainedModel) -> "FastPaths":
     """Prepare a frozen model, in place, and return what its passes may use from then on.
 
-    TODO figures
+    What each path gains (OPT-125M size, prompt of 650, float32; conditions in docs/experiments.md), by whether the CPU
+    has AVX-512:
+
+    - memory that malloc keeps: a prompt 0.33 s instead of 0.41;
+    - oneDNN's linear layers, packed for decoding: with AVX-512 a product of many rows takes 0.43 to 0.84 of the time,
+      one of ten 0.17 to 0.37; with AVX2 beam search gains 15%, and passes of many rows lose 7 to 18%;
+    - attention over a tree of branches: stage 3 7 to 19%, stage 1 10% (no mask where nothing is stored);
+    - its products by oneDNN: with AVX-512 verdicts' attention 4.8 instead of 7.0 ms per layer, its gradient 6.6 instead
+      of 14.9; with AVX2 nothing;
+    - GELU as one operation: GPT-2's prompt 6%, 1% with AVX2.
+
+    Args:
+        model: Frozen, in evaluation mode.
     """
     fuse_gelu(model)
     pack_linear_layers(model)
