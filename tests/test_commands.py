@@ -37,6 +37,12 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def evaluation(run: Path, name: str) -> Path:
+    """The one folder of results on data of this name."""
+    (folder,) = (run / "evaluations").glob(f"{name}-*")
+    return folder
+
+
 def test_run_prints_the_table_and_the_report(finished: Path, model_folder: Path, data_file: Path, capsys) -> None:
     arguments = ["run", "--model", str(model_folder), "--data", str(data_file), "--output", str(finished)]
     for setting in SETTINGS:
@@ -96,11 +102,11 @@ def test_corrected_references_are_counted(finished: Path, tmp_path: Path) -> Non
     def evaluated() -> float:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         assert main(["evaluate", str(finished), "--data", str(path)]) == 0
-        metrics = json.loads((finished / "evaluations" / "corrected" / "metrics.json").read_text(encoding="utf-8"))
+        metrics = json.loads((evaluation(finished, "corrected") / "metrics.json").read_text(encoding="utf-8"))
         return metrics["accuracy"]
 
     assert evaluated() == 0
-    given = lines(finished / "evaluations" / "corrected" / "predictions.jsonl")
+    given = lines(evaluation(finished, "corrected") / "predictions.jsonl")
     for row, line in zip(rows, given, strict=True):
         row["answers"] = [line["answer"]]
     assert evaluated() == 1
@@ -142,7 +148,7 @@ def test_evaluate_again_and_on_other_data(finished: Path, data_file: Path, capsy
     assert main(["evaluate", str(finished)]) == 0
     assert (finished / "metrics.json").read_bytes() == before
     assert main(["evaluate", str(finished), "--data", str(data_file), "--methods", "perplexity"]) == 0
-    metrics = json.loads((finished / "evaluations" / "questions" / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((evaluation(finished, "questions") / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["n"] == 120
     assert set(metrics["methods"]) == {"aspire", "perplexity"}
     assert (finished / "metrics.json").read_bytes() == before
@@ -158,7 +164,7 @@ def test_other_questions_of_the_same_name_are_answered_anew(finished: Path, data
     path.write_text("\n".join(lines[:10]), encoding="utf-8")
     methods = ["--methods", "predictive_entropy"]
     assert main(["evaluate", str(finished), "--data", str(path), *methods]) == 0
-    results = finished / "evaluations" / "again"
+    results = evaluation(finished, "again")
     first = [json.loads(line)["id"] for line in (results / "rival_samples.jsonl").read_text().splitlines()]
     path.write_text("\n".join(lines[10:20]), encoding="utf-8")
     assert main(["evaluate", str(finished), "--data", str(path), *methods]) == 0

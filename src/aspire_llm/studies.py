@@ -15,9 +15,9 @@ from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.own import CONFIG, MARKER
-from aspire_llm.rundir.writing import new_folder, write_text
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.steps import OUTPUTS, stale
+from aspire_llm.rundir.writing import new_folder, write_text
 from aspire_llm.selection import defined, over_seeds
 
 _LABELS = {

@@ -79,7 +79,9 @@ class RunDirectory:
             return cls(path, config, replace=True)
         if not (path / CONFIG).is_file():
             if any(not is_temporary(own) and own.name != MARKER for own in path.iterdir()):
-                raise RunDirectoryError(f"{path} holds a run without its {CONFIG}; put it back, or --fresh to replace it")
+                raise RunDirectoryError(
+                    f"{path} holds a run without its {CONFIG}; put it back, or --fresh to replace it"
+                )
             return cls(path, config)
         changed = differing_keys(cls.open(path).config, config)
         if (keys := training_keys(changed)) and not remake:

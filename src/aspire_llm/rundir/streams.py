@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from aspire_llm.errors import ConfigError
+from aspire_llm.errors import ConfigError, DataError
 
 STANDARD = Path("-")
 # Where these lead to a regular file, a shell has opened it: it is written on, as the shell asked for, not replaced.
@@ -51,4 +51,7 @@ def as_file(source: Path) -> Iterator[Path]:
             else:
                 with source.open("rb") as stream:
                     shutil.copyfileobj(stream, file)
-        yield copy
+        try:
+            yield copy
+        except DataError as error:
+            raise DataError(str(error).replace(f"{folder}/", "")) from error

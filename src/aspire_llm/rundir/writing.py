@@ -36,14 +36,19 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = temporary_name(target)
     try:
         yield temporary
-        _to_disk(temporary)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+        publish(temporary, target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def publish(finished: Path, target: Path) -> None:
+    """Give a finished file the name under which it is looked for, and the permissions of what stood there."""
+    _to_disk(finished)
+    if target.exists():
+        shutil.copymode(target, finished)
+    os.replace(finished, target)
 
 
 def write_text(path: Path, text: str) -> None:
