@@ -173,6 +173,26 @@ def test_other_questions_of_the_same_name_are_answered_anew(finished: Path, data
     assert json.loads((results / "scores" / "aspire.json").read_text())["ids"] == second
 
 
+def test_files_of_one_name_in_two_places_are_two_data_sets(finished: Path, data_file: Path, tmp_path: Path) -> None:
+    rows = data_file.read_text(encoding="utf-8").splitlines()
+    paths = [tmp_path / folder / "dev.jsonl" for folder in ("a", "b")]
+    for path, own in zip(paths, (rows[:6], rows[6:12]), strict=True):
+        path.parent.mkdir()
+        path.write_text("\n".join(own), encoding="utf-8")
+        assert main(["evaluate", str(finished), "--data", str(path)]) == 0
+    first, second = sorted((finished / "evaluations").glob("dev-*"), key=lambda folder: folder.stat().st_mtime)
+    asked = [[line["id"] for line in lines(folder / "predictions.jsonl")] for folder in (first, second)]
+    assert asked == [[f"q{i}" for i in range(6)], [f"q{i}" for i in range(6, 12)]]
+    # The same place is the same data set, however it is reached; so is a folder beside another of its name.
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert main(["evaluate", str(finished), "--data", str(tmp_path / "link" / "dev.jsonl")]) == 0
+    for folder in ("a", "b"):
+        (tmp_path / folder / "dev").mkdir()
+        shutil.copyfile(tmp_path / folder / "dev.jsonl", tmp_path / folder / "dev" / "x.jsonl")
+        assert main(["evaluate", str(finished), "--data", str(tmp_path / folder / "dev")]) == 0
+    assert len(list((finished / "evaluations").glob("dev-*"))) == 4
+
+
 def test_report_again(finished: Path, capsys) -> None:
     before = (finished / "report.html").read_bytes()
     (finished / "report.html").unlink()
