@@ -98,6 +98,7 @@ def test_unknown_config_key(capsys, tmp_path: Path) -> None:
 def test_a_run_directory_of_another_config(capsys, tmp_path: Path) -> None:
     run = tmp_path / "r"
     run.mkdir()
+    (run / ".aspire-run").touch()
     (run / "config.yaml").write_text("seed: 4\n", encoding="utf-8")
     fails_with(capsys, ["run", "--seed", "5", "--set", "stage1.epochs=2", "--output", str(run)], "seed", "--fresh")
     assert (run / "config.yaml").read_text(encoding="utf-8") == "seed: 4\n"

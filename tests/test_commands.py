@@ -37,6 +37,12 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def evaluation(run: Path, name: str) -> Path:
+    """The one folder of results on data of this name."""
+    (folder,) = (run / "evaluations").glob(f"{name}-*")
+    return folder
+
+
 def test_run_prints_the_table_and_the_report(finished: Path, model_folder: Path, data_file: Path, capsys) -> None:
     arguments = ["run", "--model", str(model_folder), "--data", str(data_file), "--output", str(finished)]
     for setting in SETTINGS:
@@ -96,11 +102,11 @@ def test_corrected_references_are_counted(finished: Path, tmp_path: Path) -> Non
     def evaluated() -> float:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         assert main(["evaluate", str(finished), "--data", str(path)]) == 0
-        metrics = json.loads((finished / "evaluations" / "corrected" / "metrics.json").read_text(encoding="utf-8"))
+        metrics = json.loads((evaluation(finished, "corrected") / "metrics.json").read_text(encoding="utf-8"))
         return metrics["accuracy"]
 
     assert evaluated() == 0
-    given = lines(finished / "evaluations" / "corrected" / "predictions.jsonl")
+    given = lines(evaluation(finished, "corrected") / "predictions.jsonl")
     for row, line in zip(rows, given, strict=True):
         row["answers"] = [line["answer"]]
     assert evaluated() == 1
@@ -142,7 +148,7 @@ def test_evaluate_again_and_on_other_data(finished: Path, data_file: Path, capsy
     assert main(["evaluate", str(finished)]) == 0
     assert (finished / "metrics.json").read_bytes() == before
     assert main(["evaluate", str(finished), "--data", str(data_file), "--methods", "perplexity"]) == 0
-    metrics = json.loads((finished / "evaluations" / "questions" / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((evaluation(finished, "questions") / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["n"] == 120
     assert set(metrics["methods"]) == {"aspire", "perplexity"}
     assert (finished / "metrics.json").read_bytes() == before
@@ -158,13 +164,33 @@ def test_other_questions_of_the_same_name_are_answered_anew(finished: Path, data
     path.write_text("\n".join(lines[:10]), encoding="utf-8")
     methods = ["--methods", "predictive_entropy"]
     assert main(["evaluate", str(finished), "--data", str(path), *methods]) == 0
-    results = finished / "evaluations" / "again"
+    results = evaluation(finished, "again")
     first = [json.loads(line)["id"] for line in (results / "rival_samples.jsonl").read_text().splitlines()]
     path.write_text("\n".join(lines[10:20]), encoding="utf-8")
     assert main(["evaluate", str(finished), "--data", str(path), *methods]) == 0
     second = [json.loads(line)["id"] for line in (results / "rival_samples.jsonl").read_text().splitlines()]
     assert (first, second) == ([f"q{i}" for i in range(10)], [f"q{i}" for i in range(10, 20)])
     assert json.loads((results / "scores" / "aspire.json").read_text())["ids"] == second
+
+
+def test_files_of_one_name_in_two_places_are_two_data_sets(finished: Path, data_file: Path, tmp_path: Path) -> None:
+    rows = data_file.read_text(encoding="utf-8").splitlines()
+    paths = [tmp_path / folder / "dev.jsonl" for folder in ("a", "b")]
+    for path, own in zip(paths, (rows[:6], rows[6:12]), strict=True):
+        path.parent.mkdir()
+        path.write_text("\n".join(own), encoding="utf-8")
+        assert main(["evaluate", str(finished), "--data", str(path)]) == 0
+    first, second = sorted((finished / "evaluations").glob("dev-*"), key=lambda folder: folder.stat().st_mtime)
+    asked = [[line["id"] for line in lines(folder / "predictions.jsonl")] for folder in (first, second)]
+    assert asked == [[f"q{i}" for i in range(6)], [f"q{i}" for i in range(6, 12)]]
+    # The same place is the same data set, however it is reached; so is a folder beside another of its name.
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert main(["evaluate", str(finished), "--data", str(tmp_path / "link" / "dev.jsonl")]) == 0
+    for folder in ("a", "b"):
+        (tmp_path / folder / "dev").mkdir()
+        shutil.copyfile(tmp_path / folder / "dev.jsonl", tmp_path / folder / "dev" / "x.jsonl")
+        assert main(["evaluate", str(finished), "--data", str(tmp_path / folder / "dev")]) == 0
+    assert len(list((finished / "evaluations").glob("dev-*"))) == 4
 
 
 def test_report_again(finished: Path, capsys) -> None:

@@ -19,6 +19,7 @@ from aspire_llm.pipeline import Pipeline
 from aspire_llm.predictor import decode_likeliest
 from aspire_llm.records import Question, Split
 from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.own import MARKER, not_ours
 
 
 @pytest.fixture(scope="module", params=["soft_prompt", "lora"])
@@ -60,8 +61,9 @@ def test_a_run_leaves_what_the_design_says(finished: Path, config: RunConfig) ->
     assert files == {
         *RESULTS,
         *("config.yaml", "calibration.json", "report.html", "log.jsonl", "provenance.json"),
-        *("task_adapter", "self_eval_adapter", "scores", "tables", "costs.json", "few_shot.json"),
+        *("task_adapter", "self_eval_adapter", "scores", "tables", "costs.json", "few_shot.json", MARKER),
     }
+    assert not_ours(finished) == []
     samples = lines(finished / "samples.jsonl")
     assert len(samples) == 50
     for sample in samples:

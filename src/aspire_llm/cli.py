@@ -1,8 +1,10 @@
 """The command line: a subcommand per job, no logic."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,14 +26,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         options.job(options)
+        sys.stdout.flush()
     except AspireError as error:
-        print(f"aspire-llm: {error}", file=sys.stderr)
+        return _fail(str(error))
+    except BrokenPipeError:
+        _let_go_of_output()
         return 2
+    except (OSError, UnicodeEncodeError) as error:
+        _let_go_of_output()
+        return _fail(_explain(error))
     except KeyboardInterrupt:
         command = "the same command without --fresh" if getattr(options, "fresh", False) else "the same command"
         print(f"aspire-llm: interrupted; {command} goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _fail(message: str) -> int:
+    with suppress(BrokenPipeError):
+        print(f"aspire-llm: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
+    return 2
+
+
+def _explain(error: OSError | UnicodeEncodeError) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        sign = error.object[error.start]
+        return f"the output's encoding, {error.encoding}, has no {sign!r}; set PYTHONIOENCODING=utf-8"
+    place = f"{error.filename2 or error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; what was written whole stays: mend this and give the command again"
+
+
+def _let_go_of_output() -> None:
+    """Send what is still to be printed nowhere: Python writes it when it ends, and would complain again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = jobs.add_parser("predict", help="answer a file of questions")
     predict.add_argument("run", type=Path, metavar="RUN")
-    predict.add_argument("--input", type=Path, required=True, metavar="Q.jsonl")
-    predict.add_argument("--output", type=Path, required=True, metavar="P.jsonl")
+    predict.add_argument("--input", type=Path, required=True, metavar="Q.jsonl", help="- is standard input")
+    predict.add_argument("--output", type=Path, required=True, metavar="P.jsonl", help="- is standard output")
     predict.set_defaults(job=_predict)
 
     ask = jobs.add_parser("ask", help="answer one question")
@@ -112,9 +140,13 @@ def _run(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     from aspire_llm.commands import predict_file
+    from aspire_llm.rundir.streams import is_stream
 
     num_answered, num_questions = predict_file(options.run, options.input, options.output)
-    print(f"{num_answered} of {num_questions} questions answered, the rest withheld: {options.output}")
+    print(
+        f"{num_answered} of {num_questions} questions answered, the rest withheld: {options.output}",
+        file=sys.stderr if is_stream(options.output) else sys.stdout,
+    )
 
 
 def _ask(options: argparse.Namespace) -> None:
@@ -139,7 +171,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from aspire_llm.report import write_report
+    from aspire_llm.rundir.own import check_is_run
 
+    check_is_run(options.run)
     print(write_report(options.run))
 
 
@@ -150,9 +184,9 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from aspire_llm.report import write_comparison
+    from aspire_llm.commands import compare
 
-    print(write_comparison(options.runs, options.output))
+    print(compare(options.runs, options.output))
 
 
 def _check_data(options: argparse.Namespace) -> None:

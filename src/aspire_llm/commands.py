@@ -18,13 +18,17 @@ from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import BATCHES_AT_ONCE, Pipeline, evaluate_answers
 from aspire_llm.records import Prediction, Question, Split
-from aspire_llm.report import write_report, write_tables
+from aspire_llm.report import write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, decision_rule
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, prediction_file
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
+from aspire_llm.rundir.lock import locked_output
+from aspire_llm.rundir.own import CONFIG, check_apart, check_output
 from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, fingerprint
+from aspire_llm.rundir.streams import as_file, is_stream, open_stream
+from aspire_llm.rundir.writing import publish, remove, replacing
 
 if TYPE_CHECKING:
     from aspire_llm.predictor import SelectivePredictor
@@ -67,22 +71,35 @@ def resolve_run(
         changes.append(("seed", seed))
     changes += [parse_change(text) for text in overrides]
     resolved = load_config(EMBEDDED_CONFIG if embedded else config, changes)
-    if config is not None:
-        name = config.stem
-    else:
-        name = "demo" if embedded else Path(model).name if model else Path(data or "run").stem
-    return resolved, output or Path("runs") / name
+    folder = output or Path("runs") / ("demo" if embedded else _name_of(str(config or model or data), "--output"))
+    check_apart(folder, {"the config": config})
+    return resolved, folder
+
+
+def _name_of(source: str, option: str) -> str:
+    """A name for a folder after a file, a folder or whatever else is named.
+
+    Raises:
+        ConfigError: Nothing of it can stand in a name; the option is what to give then.
+    """
+    path = Path(os.path.realpath(source)) if os.path.exists(source) else Path(source)
+    name = path.name if path.is_dir() else path.name.removesuffix(path.suffix if path.is_file() else "")
+    cleaned = re.sub(r"[^\w.-]+", "-", name)[:80].strip(".-")
+    if not cleaned:
+        raise ConfigError(f"no name for a folder can be made of {source!r}; give {option}")
+    return cleaned
 
 
 def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
     """Answer the questions of a file into a file of JSON lines, in their order.
 
     The lines gather in `OUTPUT.RUN'S DIGEST.part`, from which a killed command goes on; the output is whole or absent.
+    A stream (a FIFO, a device) gets them as they are answered.
 
     Args:
         run: A finished run.
-        source: The questions.
-        output: The file of predictions.
+        source: The questions; ``-`` is standard input.
+        output: The file of predictions; ``-`` is standard output.
 
     Returns:
         How many questions were answered rather than withheld, and how many there are.
@@ -90,14 +107,24 @@ def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
     from aspire_llm.predictor import SelectivePredictor
 
     directory = RunDirectory.open(run)
-    questions = load_questions(source, require_answers=False)
-    if output.is_dir() or not output.parent.is_dir():
-        raise ConfigError(f"--output {output} must be a file in an existing folder")
-    if output.resolve() == source.resolve():
-        raise ConfigError(f"--output is the input {source}; give another file")
-    part = output.with_name(f"{output.name}.{_digest_of_model(directory)}.part")
-    predictions = answer_questions(SelectivePredictor.load(run), directory.config, questions, part)
-    os.replace(part, output)
+    with as_file(source) as file:
+        questions = load_questions(file, require_answers=False)
+    if is_stream(output):
+        with open_stream(output) as stream:
+            predictor, lines = SelectivePredictor.load(run), prediction_file(str(output))
+            size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
+            predictions = lines.pour(stream, "prediction", questions, size, predictor.predict)
+    else:
+        target = Path(os.path.realpath(output))  # a link stays one
+        if target.is_dir() or not target.parent.is_dir():
+            raise ConfigError(f"--output {output} must be a file in an existing folder")
+        if target == Path(os.path.realpath(source)):
+            raise ConfigError(f"--output is the input {source}; give another file")
+        check_output(target)
+        with locked_output(target):
+            part = target.with_name(f"{target.name}.{_digest_of_model(directory)}.part")
+            predictions = answer_questions(SelectivePredictor.load(run), directory.config, questions, part)
+            publish(part, target)
     return sum(not prediction.abstained for prediction in predictions), len(predictions)
 
 
@@ -131,19 +158,19 @@ def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> 
         methods: Selection methods, separated by commas, or ``all``; None for those that cost nothing.
 
     Returns:
-        The directory of the results (`RUN`, or `RUN/evaluations/DATA`), and its metrics.
+        The directory of the results (`RUN`, or `RUN/evaluations/DATA-DIGEST OF ITS PLACE`), and its metrics.
     """
-    directory = RunDirectory.open(run)
-    names, left_out = resolve_methods(methods, directory.config)
-    pipeline = Pipeline(directory)
-    pipeline.begin()
-    if data is None:
-        folder, sets = run, pipeline.answer_sets()
-    else:
-        folder, sets = _answered_elsewhere(pipeline, data)
-    metrics = evaluate_answers(folder, directory.config, sets, names, left_out, optional=methods in (None, "all"))
-    write_report(folder)
-    write_tables(folder)
+    with RunDirectory.open(run) as directory:
+        names, left_out = resolve_methods(methods, directory.config)
+        pipeline = Pipeline(directory)
+        pipeline.begin()
+        if data is None:
+            folder, sets = run, pipeline.answer_sets()
+        else:
+            folder, sets = _answered_elsewhere(pipeline, data)
+        metrics = evaluate_answers(folder, directory.config, sets, names, left_out, optional=methods in (None, "all"))
+        write_report(folder)
+        write_tables(folder)
     return folder, metrics
 
 
@@ -154,11 +181,12 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
     prompts = pipeline.model.encode(questions)
     facts = DataFacts.of(data, {Split.TEST: questions}, sum(prompt.is_cut for prompt in prompts))
     if PROVENANCE.exists(folder) and PROVENANCE.read(folder).data.sha256 != fingerprint({Split.TEST: questions}):
-        shutil.rmtree(folder)  # of other questions
+        remove(folder)  # of other questions
     folder.mkdir(parents=True, exist_ok=True)
     PROVENANCE.write(folder, replace(PROVENANCE.read(pipeline.folder), data=facts))
-    for name in ("config.yaml", CALIBRATION.name):
-        shutil.copyfile(pipeline.folder / name, folder / name)
+    for name in (CONFIG, CALIBRATION.name):
+        with replacing(folder / name) as copy:
+            shutil.copyfile(pipeline.folder / name, copy)
     predictor, config = pipeline.model.predictor, pipeline.config
     answered = answer_questions(predictor, config, questions, folder / PREDICTIONS.name)
     rule = decision_rule(config, CALIBRATION.read(folder))
@@ -176,13 +204,21 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
 
 
 def _other_folder(run: Path, data: str) -> Path:
-    """Where the results of a run on other data are kept."""
-    path = Path(data).resolve()
-    name = (path.stem if path.is_file() else path.name) if path.exists() else re.sub(r"[^\w.-]+", "-", data)
-    folder = run / "evaluations" / name
-    if name in ("", ".", "..") or folder.parent != run / "evaluations":
-        raise ConfigError(f"--data {data}: no name for its results can be made of this; give a file or a folder")
-    return folder
+    """Where the results of a run on other data are kept; files of one name in two places are two data sets."""
+    place = os.path.realpath(data) if os.path.exists(data) else data
+    digest = hashlib.sha256(os.fsencode(place)).hexdigest()[:8]
+    return run / "evaluations" / f"{_name_of(data, '--data with a name')}-{digest}"
+
+
+def compare(runs: Sequence[Path], output: Path | None = None) -> str:
+    """Runs side by side as text and, where a folder is given, in files there."""
+    text = write_comparison(runs)
+    if output is not None:
+        check_output(output / "comparison.html")
+        output.mkdir(parents=True, exist_ok=True)
+        with locked_output(Path(os.path.realpath(output))):
+            write_comparison(runs, output)
+    return text
 
 
 def answer_questions(

@@ -80,9 +80,10 @@ def run(
     """
     directory = RunDirectory.plan(Path(output), config, fresh=fresh, remake=remake)
     names, left_out = resolve_methods(methods, config)
-    pipeline = Pipeline(directory)
-    pipeline.begin()
-    return pipeline.run(names, left_out, optional=methods in (None, "all"))
+    with directory:
+        pipeline = Pipeline(directory)
+        pipeline.begin()
+        return pipeline.run(names, left_out, optional=methods in (None, "all"))
 
 
 class Pipeline:
@@ -131,6 +132,7 @@ class Pipeline:
         if "model" in vars(self):
             self._record_provenance(self.model)
         EXAMPLES.write(self.folder, self.examples)
+        self.directory.settle()
 
     def run(
         self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = False
@@ -192,9 +194,6 @@ class Pipeline:
         calibration = _calibrate(answered, self.config.score.calibration)
         CALIBRATION.write(self.folder, calibration)
         self._decided(PREDICTIONS, "prediction", Split.TEST, decision_rule(self.config, calibration))
-        if "model" in vars(self) and self.model.predictor.num_questions:
-            predictor = self.model.predictor
-            record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
 
     def validation_predictions(self) -> list[Prediction]:
         """Predictions for the validation split, for what methods choose there."""
@@ -230,8 +229,15 @@ class Pipeline:
 
     def _decided(self, file: Lines[Prediction], title: str, split: Split, rule: DecisionRule) -> list[Prediction]:
         """The predictions of a split, answered where they are not yet, and decided anew by the rule."""
-        found = self._fill(file, title, (split,), lambda prompts: self.model.predictor.predict_prompts(prompts))
-        return _rewrite(self.folder, file, found, rule.decide_again)
+
+        def predict(prompts: "Sequence[EncodedPrompt]") -> list[Prediction]:
+            predictor = self.model.predictor
+            answered = predictor.predict_prompts(prompts)
+            # Before they are stored: what follows from stored answers never lacks their times.
+            record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
+            return answered
+
+        return _rewrite(self.folder, file, self._fill(file, title, (split,), predict), rule.decide_again)
 
     def _fill(
         self,

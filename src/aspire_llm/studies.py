@@ -14,9 +14,10 @@ from aspire_llm.report import write_report, write_tables
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint, Sweeps
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.files import write_text
+from aspire_llm.rundir.own import CONFIG, MARKER
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.steps import OUTPUTS, stale
+from aspire_llm.rundir.writing import new_folder, write_text
 from aspire_llm.selection import defined, over_seeds
 
 _LABELS = {
@@ -77,9 +78,10 @@ def run_seeds(
         folder.parent.mkdir(parents=True, exist_ok=True)
         own = with_changes(config, [("seed", seed)])
         runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods))
-    SEEDS.write(output, over_seeds([metrics.evaluation for metrics in runs], numbers))
-    write_report(output)
-    write_tables(output)
+    with RunDirectory.open(output):
+        SEEDS.write(output, over_seeds([metrics.evaluation for metrics in runs], numbers))
+        write_report(output)
+        write_tables(output)
     return runs[0]
 
 
@@ -99,32 +101,31 @@ def sweep(run_dir: Path, sweeps: Sequence[str] = DEFAULT_SWEEPS) -> Path:
         ConfigError: A key is unknown, or a value does not fit it.
         RunDirectoryError: There is no finished run.
     """
-    base = RunDirectory.open(run_dir)
-    METRICS.read(run_dir)
     result: list[Sweep] = []
-    for values in [_Values.parse(text, base.config) for text in sweeps]:
-        points = [SweepPoint(value, _figures(_variant(base, values.key, value, own))) for value, own in values.variants]
-        result.append(Sweep(values.key, _LABELS.get(values.key, values.key), tuple(points)))
-        SWEEPS.write(run_dir, Sweeps(tuple(result)))
-    write_report(run_dir)
+    with RunDirectory.open(run_dir) as base:
+        METRICS.read(run_dir)
+        for own in [_Values.parse(text, base.config) for text in sweeps]:
+            points = [SweepPoint(value, _figures(_variant(base, own.key, value, its))) for value, its in own.variants]
+            result.append(Sweep(own.key, _LABELS.get(own.key, own.key), tuple(points)))
+            SWEEPS.write(run_dir, Sweeps(tuple(result)))
+        write_report(run_dir)
     return run_dir / SWEEPS.name
 
 
 def _variant(base: RunDirectory, key: str, value: object, config: RunConfig) -> RunMetrics:
     """The metrics of the run with another value of a key, which begins with all that this leaves as it was."""
     folder = base.path / "sweeps" / f"{key}={value}".replace("/", "-")
-    if not (folder / "config.yaml").is_file():
+    if not (folder / CONFIG).is_file():
         cut = bool(PROVENANCE.read(base.path).data.contexts_cut)
         outdated = {output.name for output in stale(differing_keys(base.config, config), contexts_cut=cut)}
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name in (output.name for output in OUTPUTS if output.name not in outdated):
-            _copy(base.path / name, partial / name)
-        if not outdated:
-            _copy(base.path / PROVENANCE.name, partial / PROVENANCE.name)
-        write_text(partial / "config.yaml", config.to_yaml())
-        partial.replace(folder)
+        folder.parent.mkdir(exist_ok=True)
+        with new_folder(folder) as partial:
+            (partial / MARKER).touch()
+            for name in (output.name for output in OUTPUTS if output.name not in outdated):
+                _copy(base.path / name, partial / name)
+            if not outdated:
+                _copy(base.path / PROVENANCE.name, partial / PROVENANCE.name)
+            write_text(partial / CONFIG, config.to_yaml())
     return run(config, folder, remake=True)
 
 

@@ -9,6 +9,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_changes
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.own import MARKER
 from aspire_llm.rundir.steps import stale
 
 CONFIG = RunConfig()
@@ -26,6 +27,10 @@ def begun(path: Path) -> Path:
     events = [{"stage": "stage 1", "epoch": 1}, {"stage": "stage 3", "epoch": 1}]
     (path / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
     return path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def started_with(path: Path, key: str, value: object) -> set[str]:
@@ -56,8 +61,11 @@ def test_planning_writes_nothing(tmp_path: Path) -> None:
 
 def test_fresh_replaces_everything(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
-    RunDirectory.plan(run, CONFIG, fresh=True).start()
-    assert [path.name for path in run.iterdir()] == ["config.yaml"]
+    directory = RunDirectory.plan(run, CONFIG, fresh=True)
+    directory.start()
+    assert names(run) == {MARKER, "config.yaml"}
+    directory.settle()
+    assert names(tmp_path) == {"run"}
 
 
 def test_the_message_names_the_keys_that_train_again_and_no_others(tmp_path: Path) -> None:
@@ -93,7 +101,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
     with pytest.raises(InterruptedError):
         half_way()
-    assert [path.name for path in directory.path.iterdir()] == ["config.yaml"]
+    assert names(directory.path) == {MARKER, "config.yaml"}
     with directory.new_folder("task_adapter") as folder:
         (folder / "whole").touch()
     assert (directory.path / "task_adapter" / "whole").is_file()

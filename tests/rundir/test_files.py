@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aspire_llm.errors import RunDirectoryError
-from aspire_llm.rundir.files import Document, Lines, write_text
+from aspire_llm.rundir.files import Document, Lines
+from aspire_llm.rundir.writing import write_text
 
 NUMBER = Document("number.json", "number", lambda number: {"number": number}, lambda content: float(content["number"]))
 TEXTS = Lines("texts.jsonl", "text", lambda text: {"text": text}, lambda content: str(content["text"]))

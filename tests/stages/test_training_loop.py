@@ -68,7 +68,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     log: list[dict] = []
     second = loop(tmp_path / "b", resumed, log)
     second.fit(DATA, DATA)
-    assert log[0]["epoch"] == 4
+    assert log[0]["epoch"] == 3, "an epoch whose line was not written is trained again"
     assert resumed.item() == whole.item()
     second.finish()
     assert list((tmp_path / "b").iterdir()) == []

@@ -1,21 +1,30 @@
 """Tensors with a small JSON state in one safetensors file, whole or not there."""
 
+import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aspire_llm.rundir.writing import replacing
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any] | None = None) -> None:
-    """Write under a temporary name, then rename; `state` must be ready for JSON."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    """Write the tensors; `state` must be ready for JSON.
+
+    Raises:
+        OSError: They cannot be written.
+    """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(content, temporary, metadata={"state": json.dumps(state)} if state is not None else None)
-    temporary.replace(path)
+    with replacing(path) as file:
+        try:
+            save_file(content, file, metadata={"state": json.dumps(state)} if state is not None else None)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

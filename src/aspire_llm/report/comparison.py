@@ -14,7 +14,7 @@ from aspire_llm.report.run_results import RunResults, read_run_results
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
 from aspire_llm.report.wording import flat
 from aspire_llm.report.writers import as_text, write_files
-from aspire_llm.rundir.files import write_text
+from aspire_llm.rundir.writing import write_text
 
 
 def write_comparison(runs: Sequence[Path], output_dir: Path | None = None) -> str:

@@ -18,8 +18,8 @@ from aspire_llm.report.run_results import RunResults, best_rival, group_of, read
 from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
 from aspire_llm.report.tables import NOT_AVAILABLE, percent
-from aspire_llm.rundir.files import write_text
 from aspire_llm.rundir.provenance import PROVENANCE
+from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import Undefined, defined
 from aspire_llm.selection.metrics import accuracy_at_coverage
 

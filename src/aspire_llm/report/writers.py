@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aspire_llm.errors import ConfigError
 from aspire_llm.report.tables import Cell, Column, Estimate, Kind, ShownCell, Table
-from aspire_llm.rundir.files import write_text
+from aspire_llm.rundir.writing import write_text
 
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_<>|\[\]~#])")
 _LATEX = {

@@ -5,28 +5,39 @@ Every step asks for its output first and computes what is missing, so that the s
 
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import BaseFileLock
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import differing_keys, parse_config, read_yaml
 from aspire_llm.errors import RunDirectoryError
-from aspire_llm.rundir.files import write_text
+from aspire_llm.rundir.lock import take_lock
+from aspire_llm.rundir.own import CONFIG, MARKER, check_apart_from_inputs, check_is_run, is_run, not_ours
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.steps import Output, changes_figures, training_keys
+from aspire_llm.rundir.writing import is_temporary, new_folder, remove, temporary_name, write_text
+
+_REPLACED = "replaced"
 
 
 class RunDirectory:
     """The directory of one run (DESIGN: a run directory).
 
+    As a context it is locked: another process that would write into it is refused. A directory that is not there yet
+    is locked from `start` on.
+
     Args:
         path: Where it is; see `plan` and `open`.
         config: Its configuration.
-        replace: Whether `start` removes what is there.
+        replace: Whether `start` sets aside what is there.
         changed: Keys in which the configuration differs from the one that made what is there.
     """
 
@@ -35,6 +46,8 @@ class RunDirectory:
         self.config = config
         self.changed = tuple(changed)
         self._replace = replace
+        self._planned_on = _content(path / CONFIG)
+        self._locks: list[BaseFileLock] = []
 
     @classmethod
     def plan(cls, path: Path, config: RunConfig, *, fresh: bool = False, remake: bool = False) -> "RunDirectory":
@@ -47,16 +60,29 @@ class RunDirectory:
             remake: Train again what other settings change, and keep the rest.
 
         Raises:
+            ConfigError: What the run is made from lies inside.
             RunDirectoryError: The path holds something else, or a run that other settings would train again (unless
                 `fresh` or `remake`).
         """
         if path.exists() and not path.is_dir():
             raise RunDirectoryError(f"{path} is a file; choose another --output")
-        is_run = (path / "config.yaml").is_file()
-        if path.is_dir() and any(path.iterdir()) and not is_run:
-            raise RunDirectoryError(f"{path} is not empty and holds no run; choose another --output")
-        if not is_run or fresh:
-            return cls(path, config, replace=is_run)
+        _check_usable(path)
+        check_apart_from_inputs(path, config)
+        if not path.is_dir() or not any(path.iterdir()):
+            return cls(path, config)
+        if fresh:
+            if others := not_ours(path):
+                raise RunDirectoryError(
+                    f"{path} also holds {', '.join(others)}, which --fresh would remove with the run; move it "
+                    "elsewhere, or choose another --output"
+                )
+            return cls(path, config, replace=True)
+        if not (path / CONFIG).is_file():
+            if any(not is_temporary(own) and own.name != MARKER for own in path.iterdir()):
+                raise RunDirectoryError(
+                    f"{path} holds a run without its {CONFIG}; put it back, or --fresh to replace it"
+                )
+            return cls(path, config)
         changed = differing_keys(cls.open(path).config, config)
         if (keys := training_keys(changed)) and not remake:
             raise RunDirectoryError(
@@ -72,68 +98,135 @@ class RunDirectory:
         Raises:
             RunDirectoryError: There is none.
         """
-        if not (path / "config.yaml").is_file():
-            raise RunDirectoryError(f"{path}: no run here (config.yaml is missing); make one with aspire-llm run")
-        return cls(path, parse_config(read_yaml(path / "config.yaml")))
+        if not (path / CONFIG).is_file():
+            raise RunDirectoryError(f"{path}: no run here ({CONFIG} is missing); make one with aspire-llm run")
+        return cls(path, parse_config(read_yaml(path / CONFIG)))
+
+    def __enter__(self) -> Self:
+        if self._planned_on is not None or (self.path / MARKER).is_file():
+            check_is_run(self.path)
+            self._lock()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._locks:
+            self._locks.pop().release()
 
     @property
     def is_begun(self) -> bool:
         """Whether there is a run to be resumed."""
-        return (self.path / "config.yaml").is_file() and not self._replace
+        return (self.path / CONFIG).is_file() and not self._replace
 
     def start(self, stale: Sequence[Output] = ()) -> None:
-        """Make the directory with its `config.yaml`; what other settings make stale is removed first.
+        """Make the directory with its mark and its `config.yaml`; what other settings make stale is removed first.
+
+        A run that is to be replaced is set aside, and gone after `settle`.
 
         Args:
             stale: Outputs that the changed settings make again.
+
+        Raises:
+            RunDirectoryError: Another process works in it, or did since it was planned.
         """
+        if not self._locks:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _check_usable(self.path)
+            self._lock()
+        if _content(self.path / CONFIG) != self._planned_on:
+            raise RunDirectoryError(f"{self.path} was changed by another process meanwhile; give the command again")
         if self._replace:
-            shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+            self._set_aside()
+        for leftover in self._leftovers():
+            remove(leftover)
         # From the last on: killed in between, nothing is left that was made from what is gone.
         for output in reversed(stale):
             for folder in (self.path, *self.path.glob("evaluations/*")):
                 for kept in folder.glob(output.name):
-                    _remove(kept)
-            _remove(self.path / f"{output.name}.checkpoint")
+                    remove(kept)
+            remove(self.path / f"{output.name}.checkpoint")
             if output.name == "predictions.jsonl":
-                _remove(self.path / "evaluations")
+                remove(self.path / "evaluations")
         self._forget_steps({output.step for output in stale})
         if changes_figures(self.changed):
             for name in ("seeds.json", "sweep.json"):
-                _remove(self.path / name)
+                remove(self.path / name)
             for figures in self.path.glob("evaluations/*/metrics.json"):
-                _remove(figures)
-        write_text(self.path / "config.yaml", self.config.to_yaml())
+                remove(figures)
+        write_text(self.path / CONFIG, self.config.to_yaml())
+        self._replace = False
+
+    def settle(self) -> None:
+        """Now that the run has begun, remove the one that it replaces."""
+        place = Path(os.path.realpath(self.path))
+        if not os.access(place.parent, os.R_OK | os.W_OK):
+            return  # nothing was set aside there
+        name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}\.{_REPLACED}")
+        for old in [own for own in place.parent.iterdir() if name.fullmatch(own.name)]:
+            parts = list(old.iterdir())
+            if parts and not is_run(old):
+                continue
+            for part in parts:
+                if part.name != MARKER:
+                    remove(part)
+            shutil.rmtree(old)  # the mark at last: killed in between, it still says what this is
+
+    def new_folder(self, name: str) -> AbstractContextManager[Path]:
+        """A folder that appears under `name` when the block ends well, and not at all otherwise."""
+        return new_folder(self.path / name)
+
+    def log(self, *, stage: str, epoch: int, **event: object) -> None:
+        """Take down an epoch in `log.jsonl`, in place of what a killed try took down of it and of later ones."""
+        path = self.path / "log.jsonl"
+        kept = [line for line in _whole_lines(path) if not _is_from(json.loads(line), stage, epoch)]
+        line = json.dumps({"stage": stage, "epoch": epoch, **event}, ensure_ascii=False)
+        write_text(path, "".join([*kept, line + "\n"]))
+
+    def _lock(self) -> None:
+        """The mark is what is locked: nothing stands in the directory before it does."""
+        self._locks.append(take_lock(self.path / MARKER, self.path))
+
+    def _set_aside(self) -> None:
+        place = Path(os.path.realpath(self.path))
+        os.replace(place, temporary_name(place, _REPLACED))
+        place.mkdir()
+        self._lock()
+
+    def _leftovers(self) -> Iterator[Path]:
+        """What killed processes left under temporary names, and checkpoints of trainings that ended."""
+        for top in self.path.iterdir():
+            if is_temporary(top) or (top.suffix == ".checkpoint" and top.with_suffix("").is_dir()):
+                yield top
+            elif top.is_dir() and top.name not in ("seeds", "sweeps"):  # which hold runs of their own
+                yield from [path for path in top.rglob(".*") if is_temporary(path)]
 
     def _forget_steps(self, steps: Set[str]) -> None:
         """Drop what the log and the provenance say of steps that are made again."""
         log = self.path / "log.jsonl"
         if steps and log.is_file():
-            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = _whole_lines(log)
             write_text(log, "".join(line for line in lines if json.loads(line)["stage"].replace(" ", "") not in steps))
         if steps and PROVENANCE.exists(self.path):
             provenance = PROVENANCE.read(self.path)
             kept = {step: seconds for step, seconds in provenance.seconds.items() if step not in steps}
             PROVENANCE.write(self.path, replace(provenance, seconds=kept))
 
-    @contextmanager
-    def new_folder(self, name: str) -> Iterator[Path]:
-        """A folder that appears under `name` when the block ends well, and not at all otherwise."""
-        with tempfile.TemporaryDirectory(dir=self.path, prefix=f".{name}-") as temporary:
-            folder = Path(temporary) / name
-            folder.mkdir()
-            yield folder
-            os.replace(folder, self.path / name)
 
-    def log(self, **event: object) -> None:
-        """Append one event to `log.jsonl`."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+def _check_usable(path: Path) -> None:
+    if path.is_dir() and any(path.iterdir()) and not is_run(path):
+        raise RunDirectoryError(f"{path} is not empty and holds no run; choose another --output")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _is_from(event: dict[str, object], stage: str, epoch: int) -> bool:
+    return event["stage"] == stage and int(str(event["epoch"])) >= epoch
+
+
+def _whole_lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

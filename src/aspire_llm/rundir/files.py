@@ -5,10 +5,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.progress import progress
+from aspire_llm.rundir.writing import write_text
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Document(Generic[T]):
         path = folder / self.name
         try:
             return self.from_json(_parsed(path.read_text(encoding="utf-8")))
-        except OSError as error:
+        except FileNotFoundError as error:
             raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
         except _BROKEN as error:
             raise RunDirectoryError(f"{path} holds no {self.holds} ({_reason(error)}); make it again") from error
@@ -98,7 +99,7 @@ class Lines(Generic[T]):
                         raise RunDirectoryError(
                             f"{path} line {number} holds no {self.holds} ({_reason(error)}); make it again"
                         ) from error
-        except OSError as error:
+        except FileNotFoundError as error:
             raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
         except UnicodeDecodeError as error:
             raise RunDirectoryError(f"{path} is no UTF-8 text; make it again") from error
@@ -129,26 +130,38 @@ class Lines(Generic[T]):
         path = folder / self.name
         done = _drop_partial(path, len(items), size)
         if done < len(items) or not path.is_file():
-            with progress(title, len(items), done=done) as bar, path.open("a", encoding="utf-8") as file:
-                for start in range(done, len(items), size):
-                    part = items[start : start + size]
-                    file.write("".join(f"{self._line(record)}\n" for record in compute(part)))
-                    file.flush()
-                    bar.update(len(part))
+            with path.open("ab") as file:
+                self.pour(file, title, items, size, compute, done=done)
         return self.read(folder)
+
+    def pour(
+        self,
+        file: BinaryIO,
+        title: str,
+        items: Sequence[Any],
+        size: int,
+        compute: Callable[[Sequence[Any]], Sequence[T]],
+        *,
+        done: int = 0,
+    ) -> list[T]:
+        """Write the records of items to an open file as they are computed, from the item number `done` on.
+
+        Returns:
+            What was written; otherwise as `fill`.
+        """
+        written: list[T] = []
+        with progress(title, len(items), done=done) as bar:
+            for start in range(done, len(items), size):
+                part = items[start : start + size]
+                records = compute(part)
+                file.write("".join(f"{self._line(record)}\n" for record in records).encode())
+                file.flush()
+                written += records
+                bar.update(len(part))
+        return written
 
     def _line(self, record: T) -> str:
         return json.dumps(self.to_json(record), ensure_ascii=False, allow_nan=False)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is whole or, if the process is killed, as it was before."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError)

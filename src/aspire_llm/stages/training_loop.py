@@ -43,7 +43,7 @@ class TrainingLoop(Generic[Example]):
         config: Epochs, batch size, schedule.
         seed: Of the data order.
         checkpoint: File of the state after each epoch; removed by `finish`.
-        log: Takes one event per epoch.
+        log: Takes one event per epoch, again in place of what it took of an epoch that is trained again.
     """
 
     def __init__(
@@ -85,9 +85,10 @@ class TrainingLoop(Generic[Example]):
                 if losses["validation_loss"] < at.best_loss:
                     at.best_loss, at.best_epoch = losses["validation_loss"], at.epoch
                     self._optimizer.keep_best()
-                self._optimizer.save(self._checkpoint, asdict(at))
                 seconds = round(time.monotonic() - started, 3)
+                # Before the checkpoint: killed in between, the epoch is trained and taken down again.
                 self._log(stage=self._title, epoch=at.epoch, **losses, seconds=seconds)
+                self._optimizer.save(self._checkpoint, asdict(at))
         self._optimizer.restore_best()
         return at.best_loss
 

@@ -1,0 +1,57 @@
+"""What is no regular file: standard input and output, FIFOs, devices. They are read and written, never replaced."""
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from aspire_llm.errors import ConfigError, DataError
+
+STANDARD = Path("-")
+# Where these lead to a regular file, a shell has opened it: it is written on, as the shell asked for, not replaced.
+_DESCRIPTORS = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is to be read or written from end to end: ``-``, a FIFO, a device, an open descriptor."""
+    if path == STANDARD or _DESCRIPTORS.fullmatch(str(path)):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def open_stream(path: Path) -> Iterator[BinaryIO]:
+    """A stream to write to; ``-`` is standard output."""
+    if path == STANDARD:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    else:
+        with path.open("ab") as file:
+            yield file
+
+
+@contextmanager
+def as_file(source: Path) -> Iterator[Path]:
+    """A file to read: the source itself or, of a stream, a copy (as JSON Lines); ``-`` is standard input."""
+    if not is_stream(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "stdin.jsonl"
+        with copy.open("wb") as file:
+            if source == STANDARD:
+                if sys.stdin is None:
+                    raise ConfigError("--input - is standard input, which is closed; give a file")
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            else:
+                with source.open("rb") as stream:
+                    shutil.copyfileobj(stream, file)
+        try:
+            yield copy
+        except DataError as error:
+            raise DataError(str(error).replace(f"{folder}/", "")) from error
