@@ -46,6 +46,12 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def given(line: dict) -> str:
+    """The likeliest answer of a stored line, withheld or not."""
+    assert (line["answer"] is None) == line["abstained"] == (line["withheld_answer"] is not None)
+    return line["withheld_answer"] if line["abstained"] else line["answer"]
+
+
 RESULTS = [
     "samples.jsonl",
     "calibration_predictions.jsonl",
@@ -59,7 +65,7 @@ def test_a_run_leaves_what_the_design_says(finished: Path, config: RunConfig) ->
     files = {path.name for path in finished.iterdir()}
     assert files == {
         *RESULTS,
-        *("config.yaml", "calibration.json", "report.html", "log.jsonl", "provenance.json"),
+        *("config.yaml", "calibration.json", "novelty.safetensors", "report.html", "log.jsonl", "provenance.json"),
         *("task_adapter", "self_eval_adapter", "scores", "tables", "costs.json", "few_shot.json"),
     }
     samples = lines(finished / "samples.jsonl")
@@ -112,7 +118,7 @@ def test_stage_3_changes_no_prediction(finished: Path, config: RunConfig) -> Non
 
         before += by_length([len(prompt.token_ids) for prompt in part], config.stage2.batch_size, answered)
     after = lines(finished / "predictions.jsonl")
-    assert [(a.text, a.log_likelihood) for a in before] == [(line["answer"], line["log_likelihood"]) for line in after]
+    assert [(a.text, a.log_likelihood) for a in before] == [(given(line), line["log_likelihood"]) for line in after]
 
 
 @pytest.mark.parametrize("reached", ["stage 1", "stage 2", "stage 3", "prediction"])
@@ -143,12 +149,12 @@ def test_the_predictor_gives_what_the_run_predicted(finished: Path, config: RunC
     stored = lines(finished / "predictions.jsonl")[0]
     predictor = SelectivePredictor.load(finished)
     asked = predictor.predict([stored["question"]])[0]
-    assert asked.scored.answer.text == stored["answer"]
+    assert asked.scored.answer.text == given(stored)
     assert asked.scored.selection_score == pytest.approx(stored["selection_score"], abs=1e-4)
     assert asked.correct is None
     known = predictor.predict([Question("x", stored["question"], ("no such answer",))])[0]
     assert known.correct is False
-    assert known.abstained == (known.confidence is not None and known.confidence < config.score.abstain_below)
+    assert known.abstained
     assert known.answer == (None if known.abstained else known.scored.answer.text)
 
 
@@ -178,7 +184,7 @@ def test_few_shot_examples_stand_before_every_question_also_after_loading(
     shown = "".join(f"Q: {own['question']}\nA: {own['references'][0]}\n\n" for own in (first, second))
     assert text == f"{shown}Q: {line['question']}\nA:"
     (prediction,) = predictor.predict([Question(line["id"], line["question"])])
-    assert prediction.scored.answer.text == line["answer"]
+    assert prediction.scored.answer.text == given(line)
     assert prediction.scored.selection_score == pytest.approx(line["selection_score"], abs=1e-4)
     settings["data"]["num_examples"] = 20
     with pytest.raises(DataError, match=r"data.num_examples is 20"):

@@ -71,7 +71,7 @@ def method_scores(
         name,
         scores=tuple(scores),
         correct=tuple(bool(own.correct) for own in given),
-        groups=tuple(own.question.group or own.question.id for own in given),
+        groups=tuple(own.question.cluster for own in given),
     )
 
 
