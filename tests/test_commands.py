@@ -102,7 +102,7 @@ def test_corrected_references_are_counted(finished: Path, tmp_path: Path) -> Non
     assert evaluated() == 0
     given = lines(finished / "evaluations" / "corrected" / "predictions.jsonl")
     for row, line in zip(rows, given, strict=True):
-        row["answers"] = [line["answer"] or line["withheld_answer"]]
+        row["answers"] = [given(line)]
     assert evaluated() == 1
 
 

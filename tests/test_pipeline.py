@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stored import given
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.config import RunConfig
@@ -44,12 +45,6 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def given(line: dict) -> str:
-    """The likeliest answer of a stored line, withheld or not."""
-    assert (line["answer"] is None) == line["abstained"] == (line["withheld_answer"] is not None)
-    return line["withheld_answer"] if line["abstained"] else line["answer"]
 
 
 RESULTS = [
