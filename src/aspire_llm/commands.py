@@ -156,11 +156,12 @@ def ask(run: Path, question: str, context: str | None = None) -> tuple[Predictio
     Raises:
         DataError: The question says nothing, or something is no text.
     """
-    from aspire_llm.predictor import SelectivePredictor
-
     if context is not None and context.startswith("@"):
         context = read_passage(Path(context[1:]))
-    asked = as_question(question, context=context)
+    asked = as_question(question, context=context)  # before libraries take seconds to import
+
+    from aspire_llm.predictor import SelectivePredictor
+
     predictor = SelectivePredictor.load(run)
     return predictor.predict([asked])[0], predictor.caveats
 

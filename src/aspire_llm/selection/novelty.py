@@ -28,19 +28,14 @@ class NoveltyGuard:
     """The calibration questions that others are compared with.
 
     Args:
-        states: Of the calibration questions, `[n, d]`; their directions count, not their lengths.
+        states: Of the calibration questions, each of length 1, float32 `[n, d]`.
         groups: Of the same questions.
-
-    Attributes:
-        states: Of length 1, float32 `[n, d]`.
-        groups: As given.
     """
 
-    def __init__(self, states: NDArray[np.floating], groups: Sequence[str]) -> None:
-        self.states: NDArray[np.float32] = _directions(states).astype(np.float32)
-        self.groups = tuple(groups)
+    def __init__(self, states: NDArray[np.float32], groups: Sequence[str]) -> None:
+        self.states, self.groups = states, tuple(groups)
         self._names = np.asarray(self.groups)
-        self._directions = self.states.astype(np.float64)
+        self._directions = states.astype(np.float64)
         nearest = self._nearest(self._directions, self._names[:, None] != self._names)
         self._scores, self._farthest = nearest.mean(axis=1), nearest[:, -1]
 
@@ -49,7 +44,7 @@ class NoveltyGuard:
         """The guard of a run; of more than 1,000 questions, that many drawn at random.
 
         Args:
-            states: Of the calibration questions, `[n, d]`.
+            states: Of the calibration questions, `[n, d]`; their directions count, not their lengths.
             groups: Of the same questions; a question is compared with those of other groups.
             seed: Of the draw.
 
@@ -71,7 +66,7 @@ class NoveltyGuard:
             return Infeasible(f"{len(groups)} calibration questions; it takes at least {MIN_QUESTIONS}")
         if len(groups) - largest < NUM_NEIGHBOURS:
             return Infeasible(f"{largest} of {len(groups)} calibration questions are of one group; it takes others")
-        return cls(states, groups)
+        return cls(_directions(states).astype(np.float32), groups)
 
     def p_values(self, states: NDArray[np.floating], groups: Sequence[str]) -> list[float]:
         """The p-value of each of m questions, 1 / (n + 1) to 1; low = unlike the calibration questions.
