@@ -53,7 +53,7 @@ def read_passage(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot read it as UTF-8 text ({error}); save the file as UTF-8") from error
+        raise DataError(f"{str(path)!r}: cannot read it as UTF-8 text ({error}); save the file as UTF-8") from error
 
 
 def _unmarked(value: T) -> T | str:
