@@ -208,7 +208,8 @@ def _check(peer: PlainRun, directory: Path) -> None:
     verdicts = peer.self_evaluate(some, answers, theta_p, theta_s).exp().tolist()
     for question, found, self_eval in zip(some, answers, verdicts, strict=True):
         prediction = predictions[question.id]
-        same(f"prediction for {question.id}", prediction["answer"], found[0].text)
+        given = prediction["withheld_answer"] if prediction["abstained"] else prediction["answer"]
+        same(f"prediction for {question.id}", given, found[0].text)
         close(f"likelihood for {question.id}", abs(prediction["log_likelihood"] - found[0].log_likelihood), 1e-4)
         close(f"P(z_c) for {question.id}", abs(prediction["self_eval"] - self_eval), 1e-4)
     validation = peer.questions[Split.VALIDATION]

@@ -12,3 +12,9 @@ def scores_of(folder: Path, name: str) -> list[float]:
 def lines_of(folder: Path, name: str) -> list[dict]:
     """The objects of a JSONL file."""
     return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+
+
+def given(line: dict) -> str:
+    """The likeliest answer of a stored prediction, withheld or not."""
+    assert (line["answer"] is None) == line["abstained"] == (line["withheld_answer"] is not None)
+    return line["withheld_answer"] if line["abstained"] else line["answer"]

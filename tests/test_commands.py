@@ -108,7 +108,7 @@ def test_corrected_references_are_counted(finished: Path, tmp_path: Path) -> Non
     assert evaluated() == 0
     given = lines(evaluation(finished, "corrected") / "predictions.jsonl")
     for row, line in zip(rows, given, strict=True):
-        row["answers"] = [line["answer"]]
+        row["answers"] = [given(line)]
     assert evaluated() == 1
 
 

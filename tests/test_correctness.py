@@ -1,6 +1,7 @@
 """Rouge-L, exact match and F1: numbers derived by hand, and what must hold for any text."""
 
 import doctest
+import unicodedata
 from itertools import combinations
 
 import pytest
@@ -45,6 +46,27 @@ from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
         ("🚁", "helicopter", 0.0),
         ("helicopter", "🚁", 0.0),
         ("5", "%", 0.0),
+        # Variation selectors choose a form of a character and are none themselves; marks alone are no word.
+        ("❤\ufe0f", "☎\ufe0f", 0.0),
+        ("❤\ufe0f", "❤", 1.0),
+        ("❤\ufe0e", "❤\ufe0f", 1.0),
+        ("❤\ufe0f Paris", "Paris", 1.0),
+        ("1\ufe0f", "1", 1.0),
+        ("葛\U000e0100", "葛", 1.0),
+        ("葛\U000e0100城", "葛", 2 / 3),
+        ("👍🏽", "👍🏿", 0.0),  # skin tones are characters
+        ("🇫🇷", "🇩🇪", 0.0),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩", 0.0),
+        ("\u0301", "\u0308", 0.0),
+        ("% \u0301", "% \u0308", 0.0),
+        ("´", "¨", 0.0),  # in compatibility form a space and a mark
+        ("\u3164", "\u115f", 0.0),  # fillers: letters of no shape
+        ("?!", "?!", 1.0),
+        ("?!", "!?", 0.0),
+        ("...", "…", 1.0),
+        ("?!", "what", 0.0),
+        ("what?!", "what", 1.0),
+        ("\ufe0f", "❤\ufe0f", 0.0),
         ("", "Paris", 0.0),
         ("", "%", 0.0),
         ("", "", 0.0),
@@ -146,6 +168,32 @@ def test_a_text_agrees_with_itself(text: str) -> None:
     assume(text.strip())
     assert rouge_l(text, [text]) == f1(text, [text]) == 1.0
     assert exact_match(text, [text])
+
+
+symbols = st.text("❤☎🚁👍🏽🇫🇷%?!…5aé東\ufe0f\ufe0e\u200d\u0301\u0308\u20e3 ", max_size=6)
+
+
+def letters(text: str) -> str:
+    """All letters and digits in compatibility form, and nothing else."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(character for character in folded if unicodedata.category(character)[0] in "LN")
+
+
+@given(one=any_text | symbols, other=any_text | symbols)
+def test_full_agreement_is_of_the_same_letters_or_else_of_the_same_symbols(one: str, other: str) -> None:
+    assert rouge_l(one, [other]) == pytest.approx(rouge_l(other, [one]), abs=1e-12)
+    if rouge_l(one, [other]) == 1.0 and not set(one + other) & set("\u115f\u1160\u3164\uffa0"):
+        assert letters(one) == letters(other)
+        if not letters(one):
+            folded = (unicodedata.normalize("NFKC", text.casefold()).strip() for text in (one, other))
+            selectors = dict.fromkeys((*range(65024, 65040), *range(917760, 918000), *range(6155, 6160)))
+            assert len({text.translate(selectors).strip() for text in folded}) == 1
+
+
+@given(text=symbols)
+def test_symbols_agree_with_themselves(text: str) -> None:
+    assume(text.strip())
+    assert rouge_l(text, [text]) == rouge_l(f" {text}\n", [text]) == 1.0
 
 
 @given(one=any_text, other=any_text)

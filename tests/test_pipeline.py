@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stored import given
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.config import RunConfig
@@ -60,7 +61,7 @@ def test_a_run_leaves_what_the_design_says(finished: Path, config: RunConfig) ->
     files = {path.name for path in finished.iterdir()}
     assert files == {
         *RESULTS,
-        *("config.yaml", "calibration.json", "report.html", "log.jsonl", "provenance.json"),
+        *("config.yaml", "calibration.json", "novelty.safetensors", "report.html", "log.jsonl", "provenance.json"),
         *("task_adapter", "self_eval_adapter", "scores", "tables", "costs.json", "few_shot.json", MARKER),
     }
     assert not_ours(finished) == []
@@ -114,7 +115,7 @@ def test_stage_3_changes_no_prediction(finished: Path, config: RunConfig) -> Non
 
         before += by_length([len(prompt.token_ids) for prompt in part], config.stage2.batch_size, answered)
     after = lines(finished / "predictions.jsonl")
-    assert [(a.text, a.log_likelihood) for a in before] == [(line["answer"], line["log_likelihood"]) for line in after]
+    assert [(a.text, a.log_likelihood) for a in before] == [(given(line), line["log_likelihood"]) for line in after]
 
 
 @pytest.mark.parametrize("reached", ["stage 1", "stage 2", "stage 3", "prediction"])
@@ -167,7 +168,7 @@ def test_few_shot_examples_stand_before_every_question_also_after_loading(
     shown = "".join(f"Q: {own['question']}\nA: {own['references'][0]}\n\n" for own in (first, second))
     assert text == f"{shown}Q: {line['question']}\nA:"
     (prediction,) = predictor.predict([Question(line["id"], line["question"])])
-    assert prediction.scored.answer.text == line["answer"]
+    assert prediction.scored.answer.text == given(line)
     assert prediction.scored.selection_score == pytest.approx(line["selection_score"], abs=1e-4)
     settings["data"]["num_examples"] = 20
     with pytest.raises(DataError, match=r"data.num_examples is 20"):

@@ -142,9 +142,14 @@ def _predict(options: argparse.Namespace) -> None:
     from aspire_llm.commands import predict_file
     from aspire_llm.rundir.streams import is_stream
 
-    num_answered, num_questions = predict_file(options.run, options.input, options.output)
+    found = predict_file(options.run, options.input, options.output)
+    _warn(*found.caveats)
+    if found.contexts_cut:
+        _warn(f"{found.contexts_cut} contexts do not fit the model's window and were cut (context_cut in their lines)")
+    if found.errors:
+        _warn(f"{found.errors} questions could not be put to the model (error in their lines)")
     print(
-        f"{num_answered} of {num_questions} questions answered, the rest withheld: {options.output}",
+        f"{found.answered} of {found.questions} questions answered, the rest withheld: {options.output}",
         file=sys.stderr if is_stream(options.output) else sys.stdout,
     )
 
@@ -152,7 +157,10 @@ def _predict(options: argparse.Namespace) -> None:
 def _ask(options: argparse.Namespace) -> None:
     from aspire_llm.commands import ask
 
-    prediction = ask(options.run, options.question, options.context)
+    prediction, caveats = ask(options.run, options.question, options.context)
+    _warn(*caveats)
+    if prediction.context_cut:
+        _warn("the context does not fit the model's window, and its end was cut")
     print("I don't know" if prediction.answer is None else prediction.answer)
     scored = prediction.scored
     print(
@@ -201,6 +209,11 @@ def _check_data(options: argparse.Namespace) -> None:
         f"{options.data}: {report.format}, {report.questions} questions in {report.groups} groups, "
         f"{report.unanswerable} unanswerable; no problem found"
     )
+
+
+def _warn(*warnings: str) -> None:
+    for warning in warnings:
+        print(f"aspire-llm: warning: {warning}", file=sys.stderr)
 
 
 def _print_results(directory: Path, metrics: "RunMetrics") -> None:

@@ -4,24 +4,25 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import load_config, parse_change
-from aspire_llm.data import load_questions
+from aspire_llm.data import as_question, load_questions, read_passage
 from aspire_llm.demo import MODEL_DIR
-from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import BATCHES_AT_ONCE, Pipeline, evaluate_answers
-from aspire_llm.records import Prediction, Question, Split
+from aspire_llm.records import Prediction, Question, Split, Unanswered
 from aspire_llm.report import write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, decision_rule
 from aspire_llm.results.metrics import RunMetrics
-from aspire_llm.results.predictions import PREDICTIONS, prediction_file
+from aspire_llm.results.novelty import NAME as NOVELTY
+from aspire_llm.results.predictions import PREDICTIONS, outcome_file
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.lock import locked_output
@@ -30,8 +31,7 @@ from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, fingerprint
 from aspire_llm.rundir.streams import as_file, is_stream, open_stream
 from aspire_llm.rundir.writing import publish, remove, replacing
 
-if TYPE_CHECKING:
-    from aspire_llm.predictor import SelectivePredictor
+Outcome = TypeVar("Outcome", bound=Prediction | Unanswered)
 
 EMBEDDED_CONFIG = MODEL_DIR.with_name("config.yaml")
 
@@ -90,8 +90,39 @@ def _name_of(source: str, option: str) -> str:
     return cleaned
 
 
-def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
-    """Answer the questions of a file into a file of JSON lines, in their order.
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """What became of the questions of a file.
+
+    Attributes:
+        questions: How many there are.
+        answered: How many were answered rather than withheld.
+        errors: How many could not be put to the model.
+        contexts_cut: How many had a context that does not fit the model's window.
+        caveats: Of all predictions of the run, see `SelectivePredictor`.
+    """
+
+    questions: int
+    answered: int
+    errors: int
+    contexts_cut: int
+    caveats: tuple[str, ...]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Prediction | Unanswered], caveats: tuple[str, ...]) -> "FileSummary":
+        """Count."""
+        predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
+        return cls(
+            questions=len(outcomes),
+            answered=sum(not prediction.abstained for prediction in predictions),
+            errors=len(outcomes) - len(predictions),
+            contexts_cut=sum(prediction.context_cut for prediction in predictions),
+            caveats=caveats,
+        )
+
+
+def predict_file(run: Path, source: Path, output: Path) -> FileSummary:
+    """Answer the questions of a file into a file of JSON lines, in their order; one that cannot be has its error there.
 
     The lines gather in `OUTPUT.RUN'S DIGEST.part`, from which a killed command goes on; the output is whole or absent.
     A stream (a FIFO, a device) gets them as they are answered.
@@ -101,19 +132,17 @@ def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
         source: The questions; ``-`` is standard input.
         output: The file of predictions; ``-`` is standard output.
 
-    Returns:
-        How many questions were answered rather than withheld, and how many there are.
     """
     from aspire_llm.predictor import SelectivePredictor
 
     directory = RunDirectory.open(run)
     with as_file(source) as file:
         questions = load_questions(file, require_answers=False)
+    size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
     if is_stream(output):
         with open_stream(output) as stream:
-            predictor, lines = SelectivePredictor.load(run), prediction_file(str(output))
-            size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
-            predictions = lines.pour(stream, "prediction", questions, size, predictor.predict)
+            predictor, lines = SelectivePredictor.load(run), outcome_file(str(output))
+            outcomes = lines.pour(stream, "prediction", questions, size, predictor.predict_each)
     else:
         target = Path(os.path.realpath(output))  # a link stays one
         if target.is_dir() or not target.parent.is_dir():
@@ -123,30 +152,44 @@ def predict_file(run: Path, source: Path, output: Path) -> tuple[int, int]:
         check_output(target)
         with locked_output(target):
             part = target.with_name(f"{target.name}.{_digest_of_model(directory)}.part")
-            predictions = answer_questions(SelectivePredictor.load(run), directory.config, questions, part)
+            predictor, lines = SelectivePredictor.load(run), outcome_file(part.name)
+            outcomes = answer_questions(lines, part.parent, questions, directory.config, predictor.predict_each)
             publish(part, target)
-    return sum(not prediction.abstained for prediction in predictions), len(predictions)
+    return FileSummary.of(outcomes, predictor.caveats)
 
 
 def _digest_of_model(directory: RunDirectory) -> str:
     """Tells the predictions of one trained run from those of another."""
     digest = hashlib.sha256(directory.config.to_yaml().encode())
-    for path in sorted([*directory.path.glob("*_adapter/*"), directory.path / CALIBRATION.name]):
+    decides = [directory.path / name for name in (CALIBRATION.name, NOVELTY)]
+    for path in sorted([*directory.path.glob("*_adapter/*"), *decides]):
         if path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
 
-def ask(run: Path, question: str, context: str | None = None) -> Prediction:
-    """Answer one question; a context of the form ``@FILE`` is read from that file."""
+def ask(run: Path, question: str, context: str | None = None) -> tuple[Prediction, tuple[str, ...]]:
+    """Answer one question.
+
+    Args:
+        run: A finished run.
+        question: A text.
+        context: A passage to answer from; one of the form ``@FILE`` is read from that file.
+
+    Returns:
+        The prediction, and the caveats of the run, see `SelectivePredictor`.
+
+    Raises:
+        DataError: The question says nothing, or something is no text.
+    """
+    if context is not None and context.startswith("@"):
+        context = read_passage(Path(context[1:]))
+    asked = as_question(question, context=context)  # before libraries take seconds to import
+
     from aspire_llm.predictor import SelectivePredictor
 
-    if context is not None and context.startswith("@"):
-        try:
-            context = Path(context[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"--context {context}: cannot read it as UTF-8 text ({error})") from error
-    return SelectivePredictor.load(run).predict([Question("0", question, context=context)])[0]
+    predictor = SelectivePredictor.load(run)
+    return predictor.predict([asked])[0], predictor.caveats
 
 
 def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> tuple[Path, RunMetrics]:
@@ -184,11 +227,12 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
         remove(folder)  # of other questions
     folder.mkdir(parents=True, exist_ok=True)
     PROVENANCE.write(folder, replace(PROVENANCE.read(pipeline.folder), data=facts))
-    for name in (CONFIG, CALIBRATION.name):
-        with replacing(folder / name) as copy:
-            shutil.copyfile(pipeline.folder / name, copy)
+    for name in (CONFIG, CALIBRATION.name, NOVELTY):
+        if (pipeline.folder / name).is_file():
+            with replacing(folder / name) as copy:
+                shutil.copyfile(pipeline.folder / name, copy)
     predictor, config = pipeline.model.predictor, pipeline.config
-    answered = answer_questions(predictor, config, questions, folder / PREDICTIONS.name)
+    answered = answer_questions(PREDICTIONS, folder, questions, config, predictor.predict)
     rule = decision_rule(config, CALIBRATION.read(folder))
     decided = [rule.decide_again(prediction) for prediction in answered]
     PREDICTIONS.write(folder, decided)
@@ -222,28 +266,31 @@ def compare(runs: Sequence[Path], output: Path | None = None) -> str:
 
 
 def answer_questions(
-    predictor: "SelectivePredictor", config: RunConfig, questions: Sequence[Question], path: Path
-) -> list[Prediction]:
-    """Fill a file with the predictions of questions; those of the same questions that are there already are kept.
+    file: Lines[Outcome],
+    folder: Path,
+    questions: Sequence[Question],
+    config: RunConfig,
+    answer: Callable[[Sequence[Question]], Sequence[Outcome]],
+) -> list[Outcome]:
+    """Fill a file with what becomes of questions; lines of the same questions that are there already are kept.
 
     Args:
-        predictor: Answers.
-        config: Of its run.
+        file: The file.
+        folder: Where it is.
         questions: What to answer.
-        path: The file.
+        config: Of the run.
+        answer: Answers some of them.
 
     Returns:
-        The predictions, in the order of the questions.
+        The content of the file, in the order of the questions.
     """
-    file = prediction_file(path.name)
-    if path.is_file() and not _begins_with(file, path, questions):
-        path.unlink()
-    size = BATCHES_AT_ONCE * config.stage2.batch_size
-    return file.fill(path.parent, "prediction", questions, size, predictor.predict)
+    if file.exists(folder) and not _begins_with(file, folder, questions):
+        (folder / file.name).unlink()
+    return file.fill(folder, "prediction", questions, BATCHES_AT_ONCE * config.stage2.batch_size, answer)
 
 
-def _begins_with(file: Lines[Prediction], path: Path, questions: Sequence[Question]) -> bool:
-    """Whether the whole lines of a file are predictions for the first of these questions."""
-    known = [own.question for own in file.read_whole(path.parent)]
+def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Question]) -> bool:
+    """Whether the whole lines of a file are about the first of these questions."""
+    known = [own.question for own in file.read_whole(folder)]
     asked = [(q.id, q.question, q.context, q.references) for q in questions[: len(known)]]
     return asked == [(q.id, q.question, q.context, q.references) for q in known]

@@ -150,11 +150,14 @@ class ScoreConfig(_Section):
         calibration: How the score becomes a confidence: Platt's logistic curve, or isotonic regression (for some
             hundred calibration questions and more).
         abstain_below: Answers whose calibrated confidence is lower are withheld.
+        novelty_level: Answers to questions whose novelty p-value is lower are withheld: at most this share of questions
+            like those that calibrated the run. It takes more than 1 / level calibration questions; 0 withholds none.
     """
 
     alpha: Probability = 0.25
     calibration: Literal["platt", "isotonic"] = "platt"
     abstain_below: Probability = 0.5
+    novelty_level: Probability = 0.01
 
 
 class RivalsConfig(_Section):

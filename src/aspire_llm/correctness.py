@@ -1,8 +1,8 @@
 """How well one answer agrees with the references: Rouge-L, exact match and F1. Higher is better, all in 0 to 1.
 
 An answer or a reference can vanish when it is normalised ("%", "🚁"; "The" for exact match). Then the two are equal
-only if their texts are, but for case, compatibility forms and white space around them. An answer of nothing but white
-space agrees with nothing.
+only if their texts are, but for case, compatibility forms, variation selectors ("❤️" is "❤") and white space around
+them. An answer of nothing but white space agrees with nothing.
 """
 
 import re
@@ -24,8 +24,11 @@ _UNSPACED_SCRIPTS = "".join(
     rf"\p{{scx={name}}}" for name in ["Han", "Hira", "Kana", "Bopo", "Thai", "Laoo", "Khmr", "Mymr"]
 )
 _UNSPACED = rf"[[\p{{L}}\p{{N}}]&&[{_UNSPACED_SCRIPTS}]]"
-_TOKEN = regex.compile(rf"(?V1){_UNSPACED}\p{{M}}*|[[\p{{L}}\p{{N}}\p{{M}}]--{_UNSPACED}]+")
-_INVISIBLE = regex.compile(r"\p{Cf}+")  # soft hyphens, joiners: no part of a word's identity
+# Marks without a letter or digit are no token: "❤️" would be the mark that asks for a coloured heart.
+_SPACED = rf"[[\p{{L}}\p{{N}}]--{_UNSPACED}]"
+_TOKEN = regex.compile(rf"(?V1){_UNSPACED}\p{{M}}*|\p{{M}}*{_SPACED}(?:{_SPACED}|\p{{M}})*")
+_VARIATION = regex.compile(r"\p{Variation_Selector}+")  # which of its forms a character takes, not which one it is
+_INVISIBLE = regex.compile(r"[\p{Cf}\p{Variation_Selector}\p{Default_Ignorable_Code_Point}]+")  # joiners, fillers
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -118,8 +121,10 @@ def _f1_of_pair(answer: str, reference: str) -> float:
 
 
 def _same_text(answer: str, reference: str) -> float:
-    text = _fold(answer).strip()
-    return float(bool(text) and text == _fold(reference).strip())
+    if answer.strip() == reference.strip():
+        return float(bool(answer.strip()))
+    one, other = (_VARIATION.sub("", _fold(text)).strip() for text in (answer, reference))
+    return float(bool(one) and one == other)
 
 
 @lru_cache(maxsize=100_000)  # stage 2 compares each reference with every answer of its question

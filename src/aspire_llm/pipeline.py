@@ -20,8 +20,10 @@ from aspire_llm.methods.evaluation import evaluate_run
 from aspire_llm.methods.scoring import CHEAP, resolve_methods, score_answers
 from aspire_llm.records import Prediction, Split, UntunedAnswer
 from aspire_llm.report import write_report, write_tables
-from aspire_llm.results.calibration import CALIBRATION, decision_rule
+from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
 from aspire_llm.results.metrics import RunMetrics
+from aspire_llm.results.novelty import NAME as NOVELTY
+from aspire_llm.results.novelty import read_novelty
 from aspire_llm.results.predictions import (
     CALIBRATION_PREDICTIONS,
     PREDICTIONS,
@@ -183,6 +185,8 @@ class Pipeline:
     def predict(self) -> None:
         """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""
         rule = decision_rule(self.config)
+        if not (self.folder / NOVELTY).is_file():
+            self.model.learn_novelty()
         untuned = self._fill(
             UNTUNED_PREDICTIONS,
             "prediction before tuning",
@@ -193,7 +197,10 @@ class Pipeline:
         answered = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule)
         calibration = _calibrate(answered, self.config.score.calibration)
         CALIBRATION.write(self.folder, calibration)
-        self._decided(PREDICTIONS, "prediction", Split.TEST, decision_rule(self.config, calibration))
+        rule = decision_rule(self.config, calibration)
+        self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
+        for caveat in caveats(rule, read_novelty(self.folder)):
+            print(f"aspire-llm: warning: {caveat}", file=sys.stderr)
 
     def validation_predictions(self) -> list[Prediction]:
         """Predictions for the validation split, for what methods choose there."""

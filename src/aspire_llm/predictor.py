@@ -1,14 +1,16 @@
 """SelectivePredictor: a question in, an answer or an abstention out."""
 
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from torch import Tensor
 
 from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
+from aspire_llm.data import as_question
 from aspire_llm.demo import MODEL_DIR
+from aspire_llm.errors import AspireError, DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
@@ -16,13 +18,24 @@ from aspire_llm.lm.cache.expanded import check_readable
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.model import Backbone, load_backbone
+from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
-from aspire_llm.records import Prediction, Question, SampledAnswer
-from aspire_llm.results.calibration import CALIBRATION, decision_rule
+from aspire_llm.records import Prediction, Question, SampledAnswer, Unanswered
+from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
+from aspire_llm.results.novelty import read_novelty
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.selection import Calibration, Infeasible
+from aspire_llm.selection import Calibration, Infeasible, NoveltyGuard
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """ŷ* of a question, log P(z_c) in nats, and the question's p-value among the calibration questions."""
+
+    answer: SampledAnswer
+    log_self_eval: float
+    novelty: float | None
 
 
 class SelectivePredictor:
@@ -32,9 +45,12 @@ class SelectivePredictor:
         model: θ + θp + θs.
         encoder: Tokenizes for that model.
         config: Of the run that trained it.
-        calibration: Score to confidence; where there is none, nothing is withheld.
+        calibration: Score to confidence; None before there can be any, when nothing is withheld.
+        novelty: The calibration questions that others are compared with.
 
     Attributes:
+        caveats: What a user must know of all predictions of this run, in clauses: that there is no calibration, that
+            everything is withheld, that novel questions are not noticed.
         seconds: Spent so far on answering and on self-evaluation of `num_questions` questions.
     """
 
@@ -44,9 +60,12 @@ class SelectivePredictor:
         encoder: Encoder,
         config: RunConfig,
         calibration: Calibration | Infeasible | None = None,
+        novelty: NoveltyGuard | Infeasible | None = None,
     ) -> None:
         self.model, self.encoder, self._config = model, encoder, config
         self.rule = decision_rule(config, calibration)
+        self._novelty = novelty
+        self.caveats = caveats(self.rule, novelty)
         self.seconds = {"answer": 0.0, "self_evaluation": 0.0}
         self.num_questions = 0
         self.verdict_tokens = encoder.verdict_tokens(config.stage3.verdict_words)
@@ -72,19 +91,35 @@ class SelectivePredictor:
             load_adapter(backbone, SELF_EVALUATION, directory.path / "self_eval_adapter"),
         )
         encoder = new_encoder(backbone, config, EXAMPLES.read(directory.path))
-        return cls(model, encoder, config, CALIBRATION.read(directory.path))
+        return cls(model, encoder, config, CALIBRATION.read(directory.path), read_novelty(directory.path))
 
     def predict(self, questions: Sequence[str | Question]) -> list[Prediction]:
-        """Answer questions in order; what falls below `score.abstain_below` in confidence is withheld.
+        """Answer questions in order; what falls below `score.abstain_below` in confidence is withheld, and so are
+        answers to questions that are unlike the calibration questions (`score.novelty_level`).
 
         Args:
             questions: Texts, or `Question` records where there is context, history or references to score against.
 
         Raises:
+            DataError: A question says nothing, or is no text.
             ModelError: A prompt does not fit the model's window.
         """
-        asked = [Question(str(i), own) if isinstance(own, str) else own for i, own in enumerate(questions)]
+        if isinstance(questions, str):
+            raise DataError("predict got one text; it takes a list of questions, so write [question]")
+        asked = [as_question(own, id=str(place)) for place, own in enumerate(questions)]
         return self.predict_prompts([self.encoder.prompt(question) for question in asked])
+
+    def predict_each(self, questions: Sequence[Question]) -> list[Prediction | Unanswered]:
+        """As `predict`, but a question that cannot be put to the model keeps none of the others from an answer."""
+        outcomes: dict[int, Prediction | Unanswered] = {}
+        prompts: dict[int, EncodedPrompt] = {}
+        for place, question in enumerate(questions):
+            try:
+                prompts[place] = self.encoder.prompt(as_question(question))
+            except AspireError as error:
+                outcomes[place] = Unanswered(question, str(error))
+        outcomes |= zip(prompts, self.predict_prompts(list(prompts.values())), strict=True)
+        return [outcomes[place] for place in range(len(questions))]
 
     def predict_prompts(self, prompts: Sequence[EncodedPrompt]) -> list[Prediction]:
         """Answer questions that are encoded already, in their order; otherwise as `predict`."""
@@ -93,24 +128,37 @@ class SelectivePredictor:
             self._config.stage2.batch_size,
             lambda indices: self._answer_batch([prompts[i] for i in indices]),
         )
-        return [
-            self.rule.decide(
-                prompt.question, answer, float(verdict.exp()), float(verdict), self._rouge_l(prompt.question, answer)
-            )
-            for prompt, (answer, verdict) in zip(prompts, found, strict=True)
-        ]
+        return [self._decided(prompt, own) for prompt, own in zip(prompts, found, strict=True)]
 
-    def _answer_batch(self, prompts: Sequence[EncodedPrompt]) -> list[tuple[SampledAnswer, Tensor]]:
-        """ŷ* of each question with log P(z_c), all in one batch."""
+    def _decided(self, prompt: EncodedPrompt, found: _Found) -> Prediction:
+        decided = self.rule.decide(
+            prompt.question,
+            found.answer,
+            math.exp(found.log_self_eval),
+            found.log_self_eval,
+            self._rouge_l(prompt.question, found.answer),
+            novelty=found.novelty,
+        )
+        return replace(decided, context_cut=prompt.is_cut)
+
+    def _answer_batch(self, prompts: Sequence[EncodedPrompt]) -> list[_Found]:
+        """All questions in one batch."""
         started = time.perf_counter()
         decoded = decode_likeliest(self.model, prompts, self._config)
         chosen = [hypotheses[0] for hypotheses in decoded.hypotheses]
+        novelty: Sequence[float | None] = [None] * len(prompts)
+        if isinstance(self._novelty, NoveltyGuard):
+            groups = [prompt.question.cluster for prompt in prompts]
+            novelty = self._novelty.p_values(states_of(decoded.cache), groups)
         answered = time.perf_counter()
-        verdicts = evaluate_decoded(self.model, decoded, chosen, self.verdict_tokens).cpu()
+        verdicts = evaluate_decoded(self.model, decoded, chosen, self.verdict_tokens).cpu().tolist()
         self.num_questions += len(prompts)
         self.seconds["answer"] += answered - started
         self.seconds["self_evaluation"] += time.perf_counter() - answered
-        return [(self.encoder.sampled_answer(own), verdict) for own, verdict in zip(chosen, verdicts, strict=True)]
+        return [
+            _Found(self.encoder.sampled_answer(own), verdict, p_value)
+            for own, verdict, p_value in zip(chosen, verdicts, novelty, strict=True)
+        ]
 
     def _rouge_l(self, question: Question, answer: SampledAnswer) -> float | None:
         if not question.references and question.answerable:

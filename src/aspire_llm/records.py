@@ -47,6 +47,11 @@ class Question:
     group: str = ""
     answerable: bool = True
 
+    @property
+    def cluster(self) -> str:
+        """What is drawn, split or left out as a whole: the group, or the question itself where it has none."""
+        return self.group or self.id
+
 
 @dataclass(frozen=True, slots=True)
 class SampledAnswer:
@@ -131,11 +136,15 @@ class Prediction:
     Attributes:
         question: The question asked.
         scored: The likeliest answer with its scores, also where the system abstains.
-        confidence: Calibrated probability that the answer is correct, or None where the run has no calibration.
+        confidence: Calibrated probability that the answer is correct, or None where the run has no calibration. It is
+            about questions like those that calibrated it, so it says nothing of one that is withheld as novel.
         abstained: True where the system says "I don't know" rather than `answer`.
         why: One clause that explains the decision.
         rouge_l: Best Rouge-L F over the references, or None where no reference is known.
         correct: Whether the answer is correct at the evaluation threshold, or None where no reference is known.
+        novelty: p-value of the question among the calibration questions, 0 to 1: low where it is unlike them. None
+            where there are too few of them to tell.
+        context_cut: Whether the end of the context was left out, because it does not fit the model's window.
     """
 
     question: Question
@@ -145,6 +154,8 @@ class Prediction:
     why: str = ""
     rouge_l: float | None = None
     correct: bool | None = None
+    novelty: float | None = None
+    context_cut: bool = False
 
     @property
     def sampled(self) -> SampledAnswer:
@@ -155,6 +166,24 @@ class Prediction:
     def answer(self) -> str | None:
         """The answer given, or None for an abstention."""
         return None if self.abstained else self.scored.answer.text
+
+    @property
+    def withheld_answer(self) -> str | None:
+        """The answer that the system keeps to itself, or None where it gives its answer."""
+        return self.scored.answer.text if self.abstained else None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A question that could not be put to the model.
+
+    Attributes:
+        question: The question.
+        error: What is wrong with it, and what to do.
+    """
+
+    question: Question
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import TypeAlias, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aspire_llm.config import RunConfig, TrainingConfig
@@ -27,13 +29,16 @@ from aspire_llm.lm.adapters import (
 )
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
+from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.predictor import SelectivePredictor, decode_likeliest, load_model, new_encoder
 from aspire_llm.records import LabelledAnswer, Question, Split, UntunedAnswer
+from aspire_llm.results.novelty import read_novelty, write_novelty
 from aspire_llm.results.samples import SAMPLES, QuestionSamples
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.provenance import HardwareFacts, ModelFacts
+from aspire_llm.selection import NoveltyGuard
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
 from aspire_llm.stages.stage2_answer_sampling import sample_answers
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_examples, verdict_loss
@@ -112,7 +117,21 @@ class RunModel:
     @cached_property
     def predictor(self) -> SelectivePredictor:
         """Answers questions; what it withholds is decided later, when there is a calibration."""
-        return SelectivePredictor(self.model, self.encoder, self._config)
+        novelty = read_novelty(self._directory.path)
+        return SelectivePredictor(self.model, self.encoder, self._config, novelty=novelty)
+
+    def learn_novelty(self) -> None:
+        """What the calibration questions look like to θ + θp: later questions are held against them."""
+        model, prompts = AdaptedModel(self.backbone, self.task), self.prompts[Split.CALIBRATION]
+
+        def states(indices: Sequence[int]) -> list[NDArray[np.float32]]:
+            cache, _, _ = model.read([prompts[i] for i in indices])
+            return list(states_of(cache))
+
+        lengths = [len(prompt.token_ids) for prompt in prompts]
+        found = np.stack(by_length(lengths, self._config.stage2.batch_size, states))
+        groups = [prompt.question.cluster for prompt in prompts]
+        write_novelty(self._directory.path, NoveltyGuard.fit(found, groups, seed=self._config.seed))
 
     def tune_task(self) -> None:
         """Stage 1: θp from the references of the training split."""

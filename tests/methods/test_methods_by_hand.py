@@ -12,7 +12,7 @@ from reference import full_forward, sequence_embeddings
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
-from stored import lines_of, scores_of
+from stored import given, lines_of, scores_of
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 from aspire_llm.correctness import rouge_l
@@ -58,7 +58,7 @@ def test_asking_reads_the_choice_from_a_plain_forward(finished: Path) -> None:
     model = AdaptedModel(run.model.backbone, run.model.task)
     tokenizer = run.model.backbone.tokenizer
     for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
-        text = asking_prompt(run.questions[Split.TEST][i], line["answer"])
+        text = asking_prompt(run.questions[Split.TEST][i], given(line))
         assert text.endswith("The possible answer is:")
         true, false = (tokenizer(f"{text} ({letter}) ")["input_ids"] for letter in "AB")
         common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
@@ -127,7 +127,7 @@ def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> N
     judge = opened(finished).model
     for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
         prompt = judge.encoder.prompt(run.questions[Split.TEST][i])
-        ids = judge.encoder.answer(prompt, line["answer"])
+        ids = judge.encoder.answer(prompt, given(line))
         logits = full_forward(judge.model, sequence_embeddings(judge.model, prompt, ids, verdict=True))[-1]
         expected = float(torch.log_softmax(logits[list(judge.verdict_tokens)], 0)[0])
         assert scores_of(finished, "cross_model")[i] == pytest.approx(expected, abs=1e-4)
@@ -178,7 +178,7 @@ def test_p_true_reads_the_choice_after_the_ideas(finished: Path) -> None:
         ideas = [sample["text"] for sample in drawn[i]["samples"]]
         # The window takes no example, and perhaps not all ideas: the last ones go first.
         for count in range(len(ideas), -1, -1):
-            text = asking_prompt(run.questions[Split.TEST][i], line["answer"], ideas[:count])
+            text = asking_prompt(run.questions[Split.TEST][i], given(line), ideas[:count])
             true, false = (tokenizer(f"{text} {choice}")["input_ids"] for choice in ("(A) True", "(B) False"))
             common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
             if common <= run.model.encoder.budget:

@@ -15,6 +15,7 @@ def figures(auroc: float | str, auacc: float = 0.5, **more: Any) -> MethodMetric
     """The figures of a method; an AUROC in words is the reason why there is none."""
     values: dict[str, Any] = {
         "accuracy": 0.5,
+        "accuracy_ci": NO_CI,
         "auroc": Undefined(auroc) if isinstance(auroc, str) else auroc,
         "auroc_ci": NO_CI,
         "auacc": auacc,
@@ -44,7 +45,9 @@ def run_metrics(methods: dict[str, MethodMetrics], **more: Any) -> RunMetrics:
     values: dict[str, Any] = {
         "n": 200,
         "accuracy": 0.8,
+        "accuracy_ci": NO_CI,
         "accuracy_before": 0.25,
+        "accuracy_before_ci": None,
         "malformed": 0.0,
         "answered": Answered(1.0, 0.8),
         "methods": methods,

@@ -100,12 +100,14 @@ def cheap_scores(predictions: Sequence[Prediction], untuned: Sequence[UntunedAns
 
 def metrics_of(evaluation: Evaluation, predictions: Sequence[Prediction]) -> RunMetrics:
     """An evaluation with what else `metrics.json` holds; methods whose names say so score untuned answers."""
-    before = [figures.accuracy for name, figures in evaluation.methods.items() if name.endswith(UNTUNED)]
+    before = [figures for name, figures in evaluation.methods.items() if name.endswith(UNTUNED)]
     answered = [bool(own.correct) for own in predictions if not own.abstained]
     return RunMetrics(
         n=len(predictions),
         accuracy=evaluation.methods["aspire"].accuracy,
-        accuracy_before=before[0] if before else None,
+        accuracy_ci=evaluation.methods["aspire"].accuracy_ci,
+        accuracy_before=before[0].accuracy if before else None,
+        accuracy_before_ci=before[0].accuracy_ci if before else None,
         malformed=0.004,
         answered=Answered(len(answered) / len(predictions), sum(answered) / len(answered) if answered else None),
         methods=evaluation.methods,

@@ -74,6 +74,7 @@ CHANGES: dict[str, Any] = {
     "score.alpha": 0.9,
     "score.calibration": "isotonic",
     "score.abstain_below": 0.3,
+    "score.novelty_level": 0.5,
     "rivals.num_samples": 3,
     "rivals.temperature": 1.0,
     "rivals.p_true_examples": 1,

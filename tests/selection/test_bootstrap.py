@@ -8,8 +8,8 @@ import pytest
 from aspire_llm.errors import ConfigError
 from aspire_llm.records import MethodScores
 from aspire_llm.selection import bootstrap as module
-from aspire_llm.selection import metrics
-from aspire_llm.selection.bootstrap import Draws, bootstrap, percentile_interval
+from aspire_llm.selection import evaluate, metrics
+from aspire_llm.selection.bootstrap import Draws, accuracy_interval, bootstrap, percentile_interval
 from aspire_llm.selection.outcomes import Undefined
 
 
@@ -30,7 +30,7 @@ def test_weights_equal_repeated_rows(digits: int) -> None:
     draws = bootstrap(method, seed=7, num_resamples=50)
     assert isinstance(draws, Draws)
     correct, scores = np.array(method.correct), np.array(method.scores)
-    (weights,) = module._resampled_weights(method.groups, 50, np.random.default_rng(7))
+    (weights,) = module.resampled_weights(method.groups, 50, np.random.default_rng(7))
     for i, weight in enumerate(weights):
         rows = np.repeat(np.arange(len(scores)), weight)
         assert draws.auroc[i] == pytest.approx(metrics.auroc(correct[rows], scores[rows]), rel=1e-12)
@@ -39,7 +39,7 @@ def test_weights_equal_repeated_rows(digits: int) -> None:
 
 def test_whole_groups_are_drawn_as_many_as_there_are() -> None:
     groups = ("b", "a", "b", "c", "a", "b")
-    (weights,) = module._resampled_weights(groups, 400, np.random.default_rng(0))
+    (weights,) = module.resampled_weights(groups, 400, np.random.default_rng(0))
     a, b, c = weights[:, 1], weights[:, 0], weights[:, 3]
     np.testing.assert_array_equal(weights, np.stack([b, a, b, c, a, b], axis=1))
     np.testing.assert_array_equal(a + b + c, 3)
@@ -140,3 +140,14 @@ def test_intervals_cover_the_truth_on_clustered_answers() -> None:
         assert not isinstance(interval, Undefined)
         covered += interval[0] <= truth <= interval[1]
     assert 0.91 < covered / 400 < 0.98  # 0.95 ± 3.5 standard errors, less the bootstrap's small-sample optimism
+
+
+def test_the_interval_of_the_accuracy_by_hand() -> None:
+    """Two groups, all right and all wrong: a quarter of the resamples has accuracy 0, a quarter accuracy 1."""
+    correct, groups = [True, True, False, False], ["a", "a", "b", "b"]
+    assert accuracy_interval(correct, groups, seed=0) == (0.0, 1.0)
+    assert accuracy_interval([True] * 4, groups, seed=0) == (1.0, 1.0)
+    assert isinstance(accuracy_interval(correct, ["a"] * 4, seed=0), Undefined)
+    method = MethodScores("any", (0.3, 0.1, 0.7, 0.2), tuple(correct), tuple(groups))
+    figures = evaluate([method], reference_method="any", seed=0).methods["any"]
+    assert figures.accuracy_ci == accuracy_interval(correct, groups, seed=0)

@@ -14,6 +14,7 @@ from aspire_llm.selection.confidence import (
     Calibration,
     IsotonicCalibration,
     PlattCalibration,
+    UniformCalibration,
     fit_calibration,
 )
 from aspire_llm.selection.outcomes import Infeasible
@@ -100,9 +101,26 @@ def test_infeasible_on_few_answers_or_one_kind(method: str) -> None:
         "19 calibration answers; it takes at least 20"
     )
     assert isinstance(fit_calibration(scores[:20], [False, True] * 10, method), Calibration)
-    assert fit_calibration(scores, [True] * 25, method) == Infeasible(
-        "all 25 calibration answers are right; it takes both kinds"
-    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_answers_of_one_kind_have_one_confidence(method: str) -> None:
+    scores = [float(i) for i in range(25)]
+    right, wrong = (fit_calibration(scores, [kind] * 25, method) for kind in (True, False))
+    assert (right, wrong) == (UniformCalibration(25, right=True), UniformCalibration(25, right=False))
+    assert isinstance(right, Calibration)
+    assert isinstance(wrong, Calibration)
+    for score in (-math.inf, 3.0):  # Laplace: (k + 1) / (n + 2)
+        assert (right.confidence(score), wrong.confidence(score)) == (26 / 27, 1 / 27)
+    for calibration in (right, wrong):
+        assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_few_wrong_answers_withhold_and_few_right_ones_vouch_for_nothing(method: str) -> None:
+    assert fit_calibration([0.5, -1.0, 2.0], [False] * 3, method) == UniformCalibration(3, right=False)
+    assert isinstance(fit_calibration([0.5, -1.0, 2.0], [True] * 3, method), Infeasible)
+    assert isinstance(fit_calibration([], [], method), Infeasible)
 
 
 def test_a_score_that_falls_with_correctness() -> None:

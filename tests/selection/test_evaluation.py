@@ -62,7 +62,7 @@ def test_the_seed_moves_the_intervals_and_nothing_else() -> None:
     scores, correct = tuple(math.sin(i * i) for i in range(60)), (True, False, True) * 20
     noisy = MethodScores("aspire", scores, correct, tuple(str(i) for i in range(60)))
     first, second = (evaluate([noisy], seed=seed, num_resamples=50).to_json()["methods"]["aspire"] for seed in (3, 4))
-    assert {key for key in first if first[key] != second[key]} == {"auroc_ci", "auacc_ci"}
+    assert {key for key in first if first[key] != second[key]} == {"accuracy_ci", "auroc_ci", "auacc_ci"}
 
 
 def test_one_class_is_null_with_the_reason() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -13,6 +14,7 @@ from aspire_llm.lm.cache import BranchCache, Branches, TokenGrid, TokenTree, new
 from aspire_llm.lm.kept_prefixes import KeptPrefixes, Prefix, num_shared
 from aspire_llm.lm.masks import ends
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.prompt_states import prompt_states, watched_layer
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 
@@ -66,18 +68,25 @@ class AdaptedModel:
     ) -> tuple[BranchCache, Branches, Tensor]:
         token_ids = [prompt.token_ids for prompt in prompts]
         shared = num_shared(prompts) if self.backbone.shares_prefixes else 0
-        if shared:
-            rest, valid = self.token_grid([[ids[shared:]] for ids in token_ids])
-            cache, root = self._read_shared(prompts, shared, valid.shape[-1] + room)
-            embeddings = self.backbone.embed(rest)
-        else:
-            embeddings, valid = self.embed_sequences(token_ids)
-            cache = new_cache(self.backbone, len(prompts), valid.shape[-1] + room)
-            root = cache.root()
-        with self.task.active(), torch.no_grad():
-            logits, branches = cache.extend(root, embeddings, valid, ends(valid) if with_logits else None)
+        with self._watched(with_logits) as outputs, torch.no_grad():
+            if shared:
+                rest, valid = self.token_grid([[ids[shared:]] for ids in token_ids])
+                cache, root = self._read_shared(prompts, shared, valid.shape[-1] + room)
+                embeddings = self.backbone.embed(rest)
+            else:
+                embeddings, valid = self.embed_sequences(token_ids)
+                cache = new_cache(self.backbone, len(prompts), valid.shape[-1] + room)
+                root = cache.root()
+            with self.task.active():
+                logits, branches = cache.extend(root, embeddings, valid, ends(valid) if with_logits else None)
         cache.prompts_end()
+        if outputs:
+            cache.prompt_states = prompt_states(prompts, shared, outputs[:-1], cache.by_branch(outputs[-1], root)[:, 0])
         return cache, branches, logits
+
+    def _watched(self, wanted: bool) -> AbstractContextManager[list[Tensor]]:
+        """What the layer that prompts are known by gives in the passes within."""
+        return self.backbone.layer_outputs(only=watched_layer(self.backbone)) if wanted else nullcontext([])
 
     def _read_shared(self, prompts: Sequence[EncodedPrompt], length: int, room: int) -> Prefix:
         """`[θp]` and the first tokens of the first prompt, as the prompt so far of all of them."""

@@ -123,14 +123,19 @@ class Backbone:
         return nullcontext() if self.fast is None else self.fast.decoding()
 
     @contextmanager
-    def layer_outputs(self) -> Iterator[list[Tensor]]:
-        """Collects what each layer gives in the passes within, `[B, R, d]`, first layer first, pass after pass."""
+    def layer_outputs(self, only: int | None = None) -> Iterator[list[Tensor]]:
+        """Collects what each layer gives in the passes within, `[B, R, d]`, first layer first, pass after pass.
+
+        Args:
+            only: The number of the one layer that is wanted.
+        """
         outputs: list[Tensor] = []
 
         def collect(_layer: nn.Module, _arguments: Any, output: Any) -> None:
             outputs.append(output[0] if isinstance(output, tuple) else output)
 
-        hooks = [layer.register_forward_hook(collect) for layer in self._layers()]
+        layers = self._layers() if only is None else [self._layers()[only]]
+        hooks = [layer.register_forward_hook(collect) for layer in layers]
         try:
             yield outputs
         finally:

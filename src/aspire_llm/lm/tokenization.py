@@ -60,9 +60,13 @@ class Encoder:
         """The prompt of a question; a context that is too long loses its end.
 
         Raises:
-            ModelError: The prompt does not fit even without its context.
+            ModelError: The model has no token for the question, or the prompt does not fit even without its context.
         """
         text, token_ids = self._render(question)
+        if not self._backbone.tokenizer(question.question, add_special_tokens=False)["input_ids"]:
+            raise ModelError(
+                f"question {question.id!r}: the model's tokenizer leaves nothing of it; ask in other words"
+            )
         if len(token_ids) <= self.budget:
             return self._encoded(question, question, text, token_ids)
         if question.context is None or len(self._render(_with_context(question, 0))[1]) > self.budget:

@@ -7,12 +7,14 @@ from aspire_llm.config import RunConfig
 from aspire_llm.errors import DataError
 from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
-from aspire_llm.results.calibration import CALIBRATION
+from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
 from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
+from aspire_llm.results.novelty import read_novelty
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.scores import COSTS, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
-from aspire_llm.selection import Evaluation, Infeasible, evaluate
+from aspire_llm.selection import Evaluation, Undefined, evaluate
+from aspire_llm.selection.bootstrap import Interval, accuracy_interval
 
 
 def evaluate_run(
@@ -49,14 +51,16 @@ def evaluate_run(
     metrics = RunMetrics(
         n=len(predictions),
         accuracy=_accuracy(predictions),
+        accuracy_ci=_accuracy_ci(predictions, config.seed),
         accuracy_before=_accuracy(untuned) if untuned else None,
+        accuracy_before_ci=_accuracy_ci(untuned, config.seed) if untuned else None,
         malformed=sum(not own.sampled.terminated or not own.sampled.text for own in predictions) / len(predictions),
         answered=_answered(predictions),
         methods=evaluation.methods,
         origins={own.method: Origin(own.answers, own.source) for own in stored},
         differences=evaluation.differences,
         confidence=evaluation.confidence,
-        notes=tuple(_notes(folder, left_out or {})),
+        notes=tuple(_notes(folder, config, predictions, left_out or {})),
     )
     METRICS.write(folder, metrics)
     COSTS.write(folder, {own.method: own.cost for own in stored})
@@ -71,7 +75,7 @@ def method_scores(
         name,
         scores=tuple(scores),
         correct=tuple(bool(own.correct) for own in given),
-        groups=tuple(own.question.group or own.question.id for own in given),
+        groups=tuple(own.question.cluster for own in given),
     )
 
 
@@ -96,11 +100,20 @@ def _accuracy(given: Sequence[Prediction] | Sequence[UntunedAnswer]) -> float:
     return sum(float(bool(own.correct)) for own in given) / len(given)
 
 
-def _notes(folder: Path, left_out: Mapping[str, str]) -> list[str]:
+def _accuracy_ci(given: Sequence[Prediction] | Sequence[UntunedAnswer], seed: int) -> Interval | Undefined:
+    scores = method_scores("", [0.0] * len(given), given)
+    return accuracy_interval(scores.correct, scores.groups, seed=seed)
+
+
+def _notes(
+    folder: Path, config: RunConfig, predictions: Sequence[Prediction], left_out: Mapping[str, str]
+) -> list[str]:
     notes = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
-    calibration = CALIBRATION.read(folder)
-    if isinstance(calibration, Infeasible):
-        notes.append(f"No confidence: {calibration.reason}.")
+    rule = decision_rule(config, CALIBRATION.read(folder))
+    notes += [f"{caveat[0].upper()}{caveat[1:]}." for caveat in caveats(rule, read_novelty(folder))]
+    novel = sum(own.novelty is not None and own.novelty < rule.novelty_level for own in predictions)
+    if novel:
+        notes.append(f"Withheld as unlike the calibration questions: {novel} of {len(predictions)} answers.")
     data = PROVENANCE.read(folder).data
     if data.contexts_cut:
         total = sum(data.questions.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.records import Answers
-from aspire_llm.report.estimates import METRIC_LABELS, labels, mean, method_estimate, parts, spread_notes
+from aspire_llm.report.estimates import METRIC_LABELS, estimate, labels, mean, method_estimate, parts, spread_notes
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, read_run_results
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
@@ -89,7 +89,7 @@ def _runs_table(runs: Sequence[RunResults], note: str) -> Table:
     accuracies = [
         mean(run.seeds.methods[REFERENCE]["accuracy"])
         if run.seeds and REFERENCE in run.seeds.methods
-        else Estimate(run.metrics.accuracy)
+        else estimate(run.metrics.accuracy, run.metrics.accuracy_ci)
         for run in runs
     ]
     columns = [

@@ -11,10 +11,9 @@ from aspire_llm.methods.catalogue import BASELINE, REFERENCE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
 from aspire_llm.report import wording
 from aspire_llm.report.estimates import METRIC_LABELS, Interval
-from aspire_llm.report.figures.bands import group_weights, share_band
 from aspire_llm.report.page_tables import details_table, methods_table, seed_tables
 from aspire_llm.report.rendering import render
-from aspire_llm.report.run_results import RunResults, best_rival, group_of, read_run_results
+from aspire_llm.report.run_results import RunResults, best_rival, read_run_results
 from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
 from aspire_llm.report.tables import NOT_AVAILABLE, percent
@@ -136,10 +135,10 @@ def _subtitle(results: RunResults) -> str:
 
 def _tiles(results: RunResults) -> list[Tile]:
     metrics = results.metrics
-    before, around = metrics.accuracy_before, _accuracy_interval(results, Answers.TUNED)
+    before, around = metrics.accuracy_before, _interval(metrics.accuracy_ci)
     remarks = [
         around and f"95% interval {around}",
-        "" if before is None else f"{percent(before)}% {_accuracy_interval(results, Answers.UNTUNED)} before tuning",
+        "" if before is None else f"{percent(before)}% {_interval(metrics.accuracy_before_ci)} before tuning",
         f"{percent(metrics.malformed)}% malformed",
     ]
     tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", " · ".join(filter(None, remarks)))]
@@ -152,8 +151,9 @@ def _tiles(results: RunResults) -> list[Tile]:
         at_80 = f"{percent(aspire.accuracy_at_coverage[0.8])}%"
         tiles.append(Tile("Accuracy at 80% coverage", at_80, "the least sure fifth left unanswered"))
     answered = metrics.answered
-    if answered.share < 1.0 and answered.accuracy is not None:
-        remark = f"{percent(answered.accuracy)}% of these answers are right"
+    if answered.share < 1.0:
+        right = answered.accuracy
+        remark = "every answer is withheld" if right is None else f"{percent(right)}% of these answers are right"
         tiles.append(Tile("Answered by this run", f"{percent(answered.share)}%", remark))
     if metrics.confidence:
         remark = f"of the confidence; Brier score {metrics.confidence.brier:.3f}"
@@ -193,15 +193,9 @@ def _by_strength(results: RunResults) -> list[str]:
     return sorted(results.metrics.differences, key=place)
 
 
-def _accuracy_interval(results: RunResults, answers: Answers) -> str:
-    """The 95% interval of the accuracy by bootstrap over groups; empty where the answers are not at hand."""
-    judged = results.judged(answers)
-    weights = group_weights([group_of(answer) for answer in judged]) if judged else None
-    if weights is None:
-        return ""
-    correct = np.array([answer.correct for answer in judged], dtype=np.bool_)
-    band = share_band(correct, np.ones((1, len(judged)), dtype=np.bool_), weights)
-    return wording.interval((band.low[0], band.high[0]))
+def _interval(bounds: Interval | Undefined | None) -> str:
+    known = defined(bounds)
+    return "" if known is None else wording.interval(known)
 
 
 def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:

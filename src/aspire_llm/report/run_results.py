@@ -74,7 +74,7 @@ class RunResults:
 
 def group_of(answer: Answer) -> str:
     """What is resampled as a whole: the group of the question, or the question where it has none."""
-    return answer.question.group or answer.question.id
+    return answer.question.cluster
 
 
 def best_rival(metrics: RunMetrics) -> str | None:

@@ -80,7 +80,10 @@ def result_tables(
 
 def accuracy_table(metrics: RunMetrics, seeds: SeedSummary | None = None) -> Table:
     """Accuracy of the answers before and after tuning."""
-    figures = {Answers.UNTUNED: estimate(metrics.accuracy_before), Answers.TUNED: estimate(metrics.accuracy)}
+    figures = {
+        Answers.UNTUNED: estimate(metrics.accuracy_before, metrics.accuracy_before_ci),
+        Answers.TUNED: estimate(metrics.accuracy, metrics.accuracy_ci),
+    }
     for name, by_metric in (seeds.methods if seeds else {}).items():
         # The same for all methods on the same answers.
         figures[Answers.TUNED if name == base_name(name) else Answers.UNTUNED] = mean(by_metric["accuracy"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from aspire_llm.config import RunConfig
 from aspire_llm.rundir.files import Document
-from aspire_llm.selection import Calibration, DecisionRule, Infeasible
+from aspire_llm.selection import Calibration, DecisionRule, Infeasible, NoveltyGuard
 
 
 def _to_json(calibration: Calibration | Infeasible) -> dict[str, Any]:
@@ -21,16 +21,37 @@ def _from_json(content: Mapping[str, Any]) -> Calibration | Infeasible:
 CALIBRATION: Document[Calibration | Infeasible] = Document("calibration.json", "calibration", _to_json, _from_json)
 
 
+_NOT_YET = Infeasible("not fitted yet")
+
+
 def decision_rule(config: RunConfig, calibration: Calibration | Infeasible | None = None) -> DecisionRule:
     """What decides about the answers of a run.
 
     Args:
         config: Of the run.
-        calibration: Where there is none, or none could be fitted, nothing is withheld.
+        calibration: Whatever could be fitted; None before that, when nothing is withheld.
     """
     return DecisionRule(
         alpha=config.score.alpha,
         abstain_below=config.score.abstain_below,
         eval_threshold=config.correctness.eval_threshold,
-        calibration=None if isinstance(calibration, Infeasible) else calibration,
+        calibration=calibration or _NOT_YET,
+        novelty_level=0.0 if calibration is None else config.score.novelty_level,
     )
+
+
+def caveats(rule: DecisionRule, novelty: NoveltyGuard | Infeasible | None) -> tuple[str, ...]:
+    """What a user must know of all decisions of a run, in clauses.
+
+    Args:
+        rule: What decides.
+        novelty: What novel questions are told by; None before there can be anything.
+    """
+    found = [rule.caveat] if rule.caveat else []
+    level = rule.novelty_level
+    if level and isinstance(novelty, Infeasible):
+        found.append(f"no novelty guard ({novelty.reason}): questions unlike the run's own are not noticed")
+    elif level and isinstance(novelty, NoveltyGuard) and level * (1 + len(novelty.groups)) <= 1:
+        count = len(novelty.groups)
+        found.append(f"no novelty guard: {count} calibration questions are too few for a novelty_level of {level:g}")
+    return tuple(found)

@@ -6,7 +6,9 @@ from typing import Any
 
 from aspire_llm.records import Answers
 from aspire_llm.rundir.files import Document
-from aspire_llm.selection import ConfidenceMetrics, Difference, Evaluation, MethodMetrics
+from aspire_llm.selection import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, Undefined
+from aspire_llm.selection.bootstrap import Interval
+from aspire_llm.selection.evaluation import figure_to_json, interval_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class RunMetrics:
     Attributes:
         n: Questions.
         accuracy: Share of right answers among all of them, 0 to 1.
+        accuracy_ci: Its 95% interval by bootstrap over groups; undefined with a single group.
         accuracy_before: The same of the model before tuning, or None where it has not answered.
+        accuracy_before_ci: Its interval.
         malformed: Share of answers that are empty or cut off.
         answered: What is left when the system abstains.
         methods: Figures by method, the tuned model's answers first.
@@ -49,7 +53,9 @@ class RunMetrics:
 
     n: int
     accuracy: float
+    accuracy_ci: Interval | Undefined
     accuracy_before: float | None
+    accuracy_before_ci: Interval | Undefined | None
     malformed: float
     answered: Answered
     methods: dict[str, MethodMetrics]
@@ -68,10 +74,14 @@ class RunMetrics:
         evaluation = self.evaluation.to_json()
         for name, origin in self.origins.items():
             evaluation["methods"][name] |= {"answers": str(origin.answers), "source": origin.source}
+        before = self.accuracy_before_ci
+        before_ci = {} if before is None else figure_to_json("accuracy_before_ci", before)
         return {
             "n": self.n,
             "accuracy": self.accuracy,
+            **figure_to_json("accuracy_ci", self.accuracy_ci),
             "accuracy_before": self.accuracy_before,
+            **before_ci,
             "malformed": self.malformed,
             "answered": {"share": self.answered.share, "accuracy": self.answered.accuracy},
             **evaluation,
@@ -85,7 +95,11 @@ class RunMetrics:
         return cls(
             n=int(content["n"]),
             accuracy=float(content["accuracy"]),
+            accuracy_ci=interval_from_json("accuracy_ci", content),
             accuracy_before=content["accuracy_before"],
+            accuracy_before_ci=(
+                interval_from_json("accuracy_before_ci", content) if "accuracy_before_ci" in content else None
+            ),
             malformed=float(content["malformed"]),
             answered=Answered(**content["answered"]),
             methods=evaluation.methods,

@@ -3,21 +3,38 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aspire_llm.records import LabelledAnswer, Prediction, Question, SampledAnswer, ScoredAnswer, UntunedAnswer
+from aspire_llm.records import (
+    LabelledAnswer,
+    Prediction,
+    Question,
+    SampledAnswer,
+    ScoredAnswer,
+    Unanswered,
+    UntunedAnswer,
+)
 from aspire_llm.rundir.files import Lines
+
+# What a line says of an answer, so that one without an answer has the same keys.
+_OF_AN_ANSWER = (
+    *("answer", "withheld_answer", "token_ids", "selection_score", "confidence", "novelty", "abstained", "why"),
+    *("context_cut", "log_likelihood", "num_tokens", "terminated", "self_eval", "log_self_eval", "rouge_l", "correct"),
+)
 
 
 def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
-    """A line of `predictions.jsonl`; `answer` stands there also where the system abstained."""
+    """A line of `predictions.jsonl`: `answer` is null where the system abstained, else `withheld_answer` is."""
     scored = prediction.scored
     return {
         **_question_to_json(prediction.question),
-        "answer": scored.answer.text,
+        "answer": prediction.answer,
+        "withheld_answer": prediction.withheld_answer,
         "token_ids": scored.answer.token_ids,
         "selection_score": scored.selection_score,
         "confidence": prediction.confidence,
+        "novelty": prediction.novelty,
         "abstained": prediction.abstained,
         "why": prediction.why,
+        "context_cut": prediction.context_cut,
         "log_likelihood": scored.answer.log_likelihood,
         "num_tokens": scored.answer.num_tokens,
         "terminated": scored.answer.terminated,
@@ -33,7 +50,7 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
     return Prediction(
         question=_question_from_json(line),
         scored=ScoredAnswer(
-            answer=_answer_from_json(line),
+            answer=_answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
             self_eval=float(line["self_eval"]),
             log_self_eval=float(line["log_self_eval"]),
             selection_score=float(line["selection_score"]),
@@ -43,7 +60,29 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
         why=line["why"],
         rouge_l=line["rouge_l"],
         correct=line["correct"],
+        novelty=None if line["novelty"] is None else float(line["novelty"]),
+        context_cut=bool(line["context_cut"]),
     )
+
+
+def outcome_to_json(outcome: Prediction | Unanswered) -> dict[str, Any]:
+    """A line of what `aspire-llm predict` writes: a prediction with `error` null, or a question with its error."""
+    if isinstance(outcome, Prediction):
+        return {**prediction_to_json(outcome), "error": None}
+    return {
+        **_question_to_json(outcome.question),
+        **dict.fromkeys(_OF_AN_ANSWER),
+        "abstained": True,
+        "why": "the question could not be put to the model",
+        "error": outcome.error,
+    }
+
+
+def outcome_from_json(line: Mapping[str, Any]) -> Prediction | Unanswered:
+    """The record that `outcome_to_json` wrote."""
+    if line["error"] is None:
+        return prediction_from_json(line)
+    return Unanswered(_question_from_json(line), str(line["error"]))
 
 
 def untuned_to_json(untuned: UntunedAnswer) -> dict[str, Any]:
@@ -63,7 +102,8 @@ def untuned_to_json(untuned: UntunedAnswer) -> dict[str, Any]:
 
 def untuned_from_json(line: Mapping[str, Any]) -> UntunedAnswer:
     """The record that `untuned_to_json` wrote."""
-    labelled = LabelledAnswer(_answer_from_json(line), rouge_l=float(line["rouge_l"]), correct=bool(line["correct"]))
+    answer = _answer_from_json(line, "answer")
+    labelled = LabelledAnswer(answer, rouge_l=float(line["rouge_l"]), correct=bool(line["correct"]))
     return UntunedAnswer(_question_from_json(line), labelled)
 
 
@@ -87,9 +127,9 @@ def _question_from_json(line: Mapping[str, Any]) -> Question:
     )
 
 
-def _answer_from_json(line: Mapping[str, Any]) -> SampledAnswer:
+def _answer_from_json(line: Mapping[str, Any], key: str) -> SampledAnswer:
     return SampledAnswer(
-        text=line["answer"],
+        text=str(_not_null(line, key)),
         token_ids=tuple(line["token_ids"]),
         log_likelihood=float(line["log_likelihood"]),
         num_tokens=int(line["num_tokens"]),
@@ -97,12 +137,22 @@ def _answer_from_json(line: Mapping[str, Any]) -> SampledAnswer:
     )
 
 
-def prediction_file(name: str) -> Lines[Prediction]:
-    """A file of predictions of any name."""
+def _not_null(line: Mapping[str, Any], key: str) -> Any:
+    if line[key] is None:
+        raise ValueError(f"{key} is null")
+    return line[key]
+
+
+def _predictions(name: str) -> Lines[Prediction]:
     return Lines(name, "prediction", prediction_to_json, prediction_from_json)
 
 
-PREDICTIONS = prediction_file("predictions.jsonl")
-CALIBRATION_PREDICTIONS = prediction_file("calibration_predictions.jsonl")
-VALIDATION_PREDICTIONS = prediction_file("validation_predictions.jsonl")
+def outcome_file(name: str) -> Lines[Prediction | Unanswered]:
+    """What `aspire-llm predict` writes, under any name."""
+    return Lines(name, "prediction", outcome_to_json, outcome_from_json)
+
+
+PREDICTIONS = _predictions("predictions.jsonl")
+CALIBRATION_PREDICTIONS = _predictions("calibration_predictions.jsonl")
+VALIDATION_PREDICTIONS = _predictions("validation_predictions.jsonl")
 UNTUNED_PREDICTIONS = Lines("predictions_untuned.jsonl", "answer", untuned_to_json, untuned_from_json)

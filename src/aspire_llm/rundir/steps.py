@@ -46,6 +46,7 @@ class Output:
 _BEAMS = ("stage2.num_beams", "stage2.max_new_tokens", "stage2.length_penalty")
 _DRAWS = ("rivals.num_samples", "rivals.temperature", "stage2.max_new_tokens")
 _READ = ("prompts", CUT_CONTEXTS)
+_JUDGED = ("self_eval_adapter", "novelty.safetensors")
 _DATA = ("data.path", "data.name", "data.limit", "data.splits", "data.num_examples")
 
 OUTPUTS = (
@@ -66,9 +67,10 @@ OUTPUTS = (
     Output("samples.jsonl", ("task_adapter",), ("stage2",), "stage2"),
     Output("self_eval_adapter", ("samples.jsonl",), ("stage3", "correctness.train_threshold"), "stage3", trains=True),
     Output("predictions_untuned.jsonl", _READ, _BEAMS, "prediction"),
-    Output("calibration_predictions.jsonl", ("self_eval_adapter",), _BEAMS, "prediction"),
-    Output("predictions.jsonl", ("self_eval_adapter",), _BEAMS, "prediction"),
-    Output("validation_predictions.jsonl", ("self_eval_adapter",), _BEAMS, "evaluation"),
+    Output("novelty.safetensors", ("task_adapter",), (), "prediction"),
+    Output("calibration_predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
+    Output("predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
+    Output("validation_predictions.jsonl", _JUDGED, _BEAMS, "evaluation"),
     Output("rival_samples.jsonl", ("task_adapter",), _DRAWS, "evaluation"),
     Output("rival_samples_untuned.jsonl", _READ, _DRAWS, "evaluation"),
 )

@@ -3,9 +3,10 @@
 Scores always mean: higher = more confident. Nothing here needs torch.
 """
 
-from aspire_llm.selection.confidence import Calibration, CalibrationMethod, fit_calibration
+from aspire_llm.selection.confidence import Calibration, CalibrationMethod, UniformCalibration, fit_calibration
 from aspire_llm.selection.decision import DecisionRule, relabelled
 from aspire_llm.selection.evaluation import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, evaluate
+from aspire_llm.selection.novelty import NoveltyGuard
 from aspire_llm.selection.outcomes import Infeasible, Undefined, defined
 from aspire_llm.selection.score import selection_score
 from aspire_llm.selection.seeds import SeedSummary, Spread, over_seeds
@@ -19,9 +20,11 @@ __all__ = [
     "Evaluation",
     "Infeasible",
     "MethodMetrics",
+    "NoveltyGuard",
     "SeedSummary",
     "Spread",
     "Undefined",
+    "UniformCalibration",
     "defined",
     "evaluate",
     "fit_calibration",

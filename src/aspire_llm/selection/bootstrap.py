@@ -29,20 +29,22 @@ class Draws:
     """A method's metrics on every resample.
 
     Attributes:
+        accuracy: float[number of resamples], at full coverage.
         auroc: float[r], r ≤ number of resamples: a resample in which all answers are right or all wrong has none.
         auacc: float[number of resamples].
     """
 
+    accuracy: Floats
     auroc: Floats
     auacc: Floats
 
     def minus(self, other: "Draws") -> "Draws":
         """Paired differences; both must stem from the same seed on the same answers, so that the resamples agree."""
-        return Draws(self.auroc - other.auroc, self.auacc - other.auacc)
+        return Draws(self.accuracy - other.accuracy, self.auroc - other.auroc, self.auacc - other.auacc)
 
 
 def bootstrap(method: MethodScores, *, seed: int, num_resamples: int = 1000) -> Draws | Undefined:
-    """AUROC and AUACC of a method on resampled groups.
+    """Accuracy, AUROC and AUACC of a method on resampled groups.
 
     The resamples depend on the seed and the groups only: methods with the same groups see the same ones.
 
@@ -62,12 +64,25 @@ def bootstrap(method: MethodScores, *, seed: int, num_resamples: int = 1000) -> 
         return Undefined("all answers stem from one group, so nothing can be resampled; it takes at least two groups")
     correct = np.asarray(method.correct, dtype=np.bool_)
     blocks = tie_blocks(np.asarray(method.scores, dtype=np.float64))
-    auroc, auacc = [], []
-    for weights in _resampled_weights(method.groups, num_resamples, np.random.default_rng(seed)):
+    accuracy, auroc, auacc = [], [], []
+    for weights in resampled_weights(method.groups, num_resamples, np.random.default_rng(seed)):
         sizes, hits = blocks.sums(weights), blocks.sums(weights * correct)
+        accuracy.append(hits.sum(axis=-1) / sizes.sum(axis=-1))
         auroc.append(_weighted_auroc(sizes, hits))
         auacc.append(_weighted_auacc(sizes, hits))
-    return Draws(np.concatenate(auroc), np.concatenate(auacc))
+    return Draws(np.concatenate(accuracy), np.concatenate(auroc), np.concatenate(auacc))
+
+
+def accuracy_interval(correct: Sequence[bool], groups: Sequence[str], *, seed: int) -> Interval | Undefined:
+    """The 95% interval of the share of right answers: that of every method on these answers.
+
+    Args:
+        correct: Whether each answer is right.
+        groups: Of the same answers.
+        seed: Of the resampling.
+    """
+    draws = bootstrap(MethodScores("accuracy", (0.0,) * len(correct), tuple(correct), tuple(groups)), seed=seed)
+    return draws if isinstance(draws, Undefined) else percentile_interval(draws.accuracy)
 
 
 def percentile_interval(values: Floats, level: float = 0.95) -> Interval | Undefined:
@@ -78,8 +93,8 @@ def percentile_interval(values: Floats, level: float = 0.95) -> Interval | Undef
     return float(low), float(high)
 
 
-def _resampled_weights(groups: Sequence[str], num_resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
-    """How often each answer's group was drawn, int[some resamples, n] at a time."""
+def resampled_weights(groups: Sequence[str], num_resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """How often each answer's group was drawn, int[some resamples, n] at a time; there are two groups at least."""
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     chunk = max(1, _CHUNK_ELEMENTS // len(groups))
     for start in range(0, num_resamples, chunk):

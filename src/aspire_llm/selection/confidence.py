@@ -26,6 +26,7 @@ MIN_ITEMS = 20
 class CalibrationMethod(StrEnum):
     """How the score becomes a probability."""
 
+    UNIFORM = "uniform"  # all answers alike, where the calibration answers are all right or all wrong
     PLATT = "platt"  # a logistic curve: two parameters, for few items
     ISOTONIC = "isotonic"  # any non-decreasing map: for some hundred items and more
 
@@ -66,8 +67,11 @@ class Calibration(ABC):
                     return IsotonicCalibration(
                         int(content["num_items"]), tuple(content["scores"]), tuple(content["confidences"])
                     )
+                case CalibrationMethod.UNIFORM:
+                    return UniformCalibration(int(content["num_items"]), bool(content["right"]))
                 case other:
-                    raise RunDirectoryError(f"calibration method is {other!r}; known are platt and isotonic")
+                    known = ", ".join(CalibrationMethod)
+                    raise RunDirectoryError(f"calibration method is {other!r}; known are {known}")
         except (KeyError, TypeError, ValueError) as error:
             raise RunDirectoryError(f"calibration.json is broken ({error!r}); fit the calibration again") from error
 
@@ -126,6 +130,28 @@ class IsotonicCalibration(Calibration):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class UniformCalibration(Calibration):
+    """The same confidence for every answer, because all n calibration answers were right, or all of them wrong.
+
+    What tells right from wrong answers cannot be seen on one kind alone. Of the next answer, Laplace's rule of
+    succession says P(correct) = (k + 1) / (n + 2), where k of n were right. Where none was, the decision rule withholds
+    every answer, whatever its threshold.
+
+    Attributes:
+        right: Whether the calibration answers were right.
+    """
+
+    method = CalibrationMethod.UNIFORM
+    right: bool
+
+    def confidence(self, score: float) -> float:
+        return ((self.num_items if self.right else 0) + 1) / (self.num_items + 2)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"method": str(self.method), "num_items": self.num_items, "right": self.right}
+
+
 def fit_calibration(
     scores: Sequence[float], correct: Sequence[bool], method: CalibrationMethod | str = CalibrationMethod.PLATT
 ) -> Calibration | Infeasible:
@@ -140,8 +166,9 @@ def fit_calibration(
         method: `platt` or `isotonic`.
 
     Returns:
-        The calibration, or `Infeasible` where there are fewer than 20 items, all right or all wrong ones, or where the
-        score falls as answers get better (Platt): a map that respects the score would then be no confidence.
+        The calibration; a `UniformCalibration` where all answers are right (20 at least) or all wrong (however few);
+        or `Infeasible` where there are fewer than 20 items, or where the score falls as answers get better (Platt): a
+        map that respects the score would then be no confidence.
 
     Raises:
         DataError: A score is not finite, or the lengths differ.
@@ -149,12 +176,12 @@ def fit_calibration(
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(correct, dtype=np.bool_)
     if x.ndim != 1 or x.shape != y.shape or not np.isfinite(x).all():
         raise DataError(f"calibration got {x.shape} scores and {y.shape} answers; need a finite score for every answer")
+    if len(x) and not y.any():
+        return UniformCalibration(len(x), right=False)
     if len(x) < MIN_ITEMS:
         return Infeasible(f"{len(x)} calibration answers; it takes at least {MIN_ITEMS}")
-    if y.all() or not y.any():
-        return Infeasible(
-            f"all {len(y)} calibration answers are {'right' if y.all() else 'wrong'}; it takes both kinds"
-        )
+    if y.all():
+        return UniformCalibration(len(x), right=True)
     return _fit_platt(x, y) if CalibrationMethod(method) is CalibrationMethod.PLATT else _fit_isotonic(x, y)
 
 

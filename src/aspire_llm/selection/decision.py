@@ -6,7 +6,8 @@ It takes no model, so other settings of the score decide stored answers anew in 
 from dataclasses import dataclass, replace
 
 from aspire_llm.records import LabelledAnswer, Prediction, Question, SampledAnswer, ScoredAnswer, UntunedAnswer
-from aspire_llm.selection.confidence import Calibration
+from aspire_llm.selection.confidence import Calibration, UniformCalibration
+from aspire_llm.selection.outcomes import Infeasible
 from aspire_llm.selection.score import selection_score
 
 
@@ -18,16 +19,37 @@ class DecisionRule:
         alpha: Weight of the self-evaluation in the selection score.
         abstain_below: Answers of lower confidence are withheld.
         eval_threshold: Rouge-L F above which (strictly) an answer is correct.
-        calibration: Score to confidence; None where there is none, and then nothing is withheld.
+        calibration: Score to confidence. Where there is none, no answer is withheld for its confidence; where every
+            calibration answer was wrong, every answer is.
+        novelty_level: Answers to questions of a lower novelty p-value are withheld; at 0 none is.
     """
 
     alpha: float
     abstain_below: float
     eval_threshold: float
-    calibration: Calibration | None = None
+    calibration: Calibration | Infeasible
+    novelty_level: float = 0.0
+
+    @property
+    def caveat(self) -> str:
+        """What a user must know of all decisions, as a clause; empty where there is nothing."""
+        match self.calibration:
+            case Infeasible(reason=reason):
+                return f"no calibration ({reason}): nothing can be vouched for, and confidence is null"
+            case UniformCalibration(num_items=count, right=False):
+                return f"all {count} calibration answers are wrong: every answer is withheld"
+            case _:
+                return ""
 
     def decide(
-        self, question: Question, answer: SampledAnswer, self_eval: float, log_self_eval: float, rouge_l: float | None
+        self,
+        question: Question,
+        answer: SampledAnswer,
+        self_eval: float,
+        log_self_eval: float,
+        rouge_l: float | None,
+        *,
+        novelty: float | None = None,
     ) -> Prediction:
         """The prediction for a question.
 
@@ -37,24 +59,44 @@ class DecisionRule:
             self_eval: P(z_c), 0 to 1.
             log_self_eval: log P(z_c), in nats.
             rouge_l: Best Rouge-L F over the references, or None where no reference is known.
+            novelty: p-value of the question among the calibration questions, or None where it is not known.
         """
         score = selection_score(answer.log_likelihood, log_self_eval, self.alpha)
-        if self.calibration is None:
-            confidence, abstained, why = None, False, "no calibration: nothing is withheld"
-        else:
-            confidence = self.calibration.confidence(score)
-            abstained = confidence < self.abstain_below
-            why = f"confidence {confidence:.2f} is {'below' if abstained else 'at least'} {self.abstain_below:.2f}"
+        confidence = None if isinstance(self.calibration, Infeasible) else self.calibration.confidence(score)
+        abstained, why = self._withheld(confidence, novelty)
         scored = ScoredAnswer(answer, self_eval, log_self_eval, score)
         correct = None if rouge_l is None else rouge_l > self.eval_threshold
-        return Prediction(question, scored, confidence, abstained, why, rouge_l, correct)
+        return Prediction(question, scored, confidence, abstained, why, rouge_l, correct, novelty)
+
+    def _withheld(self, confidence: float | None, novelty: float | None) -> tuple[bool, str]:
+        """Whether an answer is withheld, and why or why not."""
+        if isinstance(self.calibration, UniformCalibration) and not self.calibration.right:
+            return True, f"all {self.calibration.num_items} calibration answers are wrong: nothing can be vouched for"
+        if novelty is not None and novelty < self.novelty_level:
+            return (
+                True,
+                f"the question is unlike the calibration questions (p = {novelty:.4f} < {self.novelty_level:g})",
+            )
+        if confidence is None:
+            return False, "no calibration: nothing can be vouched for"
+        abstained = confidence < self.abstain_below
+        return (
+            abstained,
+            f"confidence {confidence:.2f} is {'below' if abstained else 'at least'} {self.abstain_below:.2f}",
+        )
 
     def decide_again(self, prediction: Prediction) -> Prediction:
         """The same answer under this rule."""
         scored = prediction.scored
-        return self.decide(
-            prediction.question, scored.answer, scored.self_eval, scored.log_self_eval, prediction.rouge_l
+        decided = self.decide(
+            prediction.question,
+            scored.answer,
+            scored.self_eval,
+            scored.log_self_eval,
+            prediction.rouge_l,
+            novelty=prediction.novelty,
         )
+        return replace(decided, context_cut=prediction.context_cut)
 
     def judge_again(self, untuned: UntunedAnswer) -> UntunedAnswer:
         """The untuned model's answer at this rule's threshold."""

@@ -23,12 +23,13 @@ class MethodMetrics:
     Attributes:
         accuracy: Share of right answers at full coverage, the same for every method on the same answers.
         auroc, prr: Undefined where all answers are right or all wrong.
-        auroc_ci, auacc_ci: Bootstrap over groups; undefined with a single group.
+        accuracy_ci, auroc_ci, auacc_ci: Bootstrap over groups; undefined with a single group.
         accuracy_at_coverage: By coverage.
         coverage_at_risk: By risk.
     """
 
     accuracy: float
+    accuracy_ci: Interval | Undefined
     auroc: float | Undefined
     auroc_ci: Interval | Undefined
     auacc: float
@@ -44,13 +45,14 @@ class MethodMetrics:
         """Named values; an undefined figure is null with a reason beside it."""
         content: dict[str, Any] = {
             "accuracy": self.accuracy,
-            **_figure("auroc", self.auroc),
-            **_figure("auroc_ci", self.auroc_ci),
+            **figure_to_json("accuracy_ci", self.accuracy_ci),
+            **figure_to_json("auroc", self.auroc),
+            **figure_to_json("auroc_ci", self.auroc_ci),
             "auacc": self.auacc,
-            **_figure("auacc_ci", self.auacc_ci),
+            **figure_to_json("auacc_ci", self.auacc_ci),
             "aurc": self.aurc,
             "e_aurc": self.e_aurc,
-            **_figure("prr", self.prr),
+            **figure_to_json("prr", self.prr),
         }
         content["accuracy_at_coverage"] = {
             str(coverage): value for coverage, value in self.accuracy_at_coverage.items()
@@ -64,10 +66,11 @@ class MethodMetrics:
         """The record that `to_json` wrote."""
         return cls(
             accuracy=float(content["accuracy"]),
+            accuracy_ci=interval_from_json("accuracy_ci", content),
             auroc=_known("auroc", content),
-            auroc_ci=_known_interval("auroc_ci", content),
+            auroc_ci=interval_from_json("auroc_ci", content),
             auacc=float(content["auacc"]),
-            auacc_ci=_known_interval("auacc_ci", content),
+            auacc_ci=interval_from_json("auacc_ci", content),
             aurc=float(content["aurc"]),
             e_aurc=float(content["e_aurc"]),
             prr=_known("prr", content),
@@ -86,12 +89,12 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """Named values; an undefined figure is null with a reason beside it."""
-        return {**_figure("estimate", self.estimate), **_figure("ci", self.ci)}
+        return {**figure_to_json("estimate", self.estimate), **figure_to_json("ci", self.ci)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Difference":
         """The record that `to_json` wrote."""
-        return cls(_known("estimate", content), _known_interval("ci", content))
+        return cls(_known("estimate", content), interval_from_json("ci", content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ def _method_metrics(method: MethodScores, draws: Draws | Undefined) -> MethodMet
     correct, score = np.asarray(method.correct, dtype=np.bool_), np.asarray(method.scores, dtype=np.float64)
     return MethodMetrics(
         accuracy=float(correct.mean()),
+        accuracy_ci=draws if isinstance(draws, Undefined) else percentile_interval(draws.accuracy),
         auroc=metrics.auroc(correct, score),
         auroc_ci=draws if isinstance(draws, Undefined) else percentile_interval(draws.auroc),
         auacc=metrics.auacc(correct, score),
@@ -219,7 +223,8 @@ def _differences(
     return {"auroc": auroc, "auacc": Difference(reference.auacc - rival.auacc, auacc_ci)}
 
 
-def _figure(name: str, value: float | Interval | Undefined) -> dict[str, Any]:
+def figure_to_json(name: str, value: float | Interval | Undefined) -> dict[str, Any]:
+    """A figure under its name; an undefined one is null with a reason beside it."""
     if isinstance(value, Undefined):
         return {name: None, f"{name}_reason": value.reason}
     return {name: list(value) if isinstance(value, tuple) else value}
@@ -229,7 +234,8 @@ def _known(name: str, content: Mapping[str, Any]) -> float | Undefined:
     return Undefined(content[f"{name}_reason"]) if content[name] is None else float(content[name])
 
 
-def _known_interval(name: str, content: Mapping[str, Any]) -> Interval | Undefined:
+def interval_from_json(name: str, content: Mapping[str, Any]) -> Interval | Undefined:
+    """The interval that `figure_to_json` wrote."""
     if content[name] is None:
         return Undefined(content[f"{name}_reason"])
     low, high = content[name]

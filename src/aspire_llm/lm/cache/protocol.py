@@ -73,7 +73,11 @@ class BranchCache(ABC):
 
     Attributes:
         num_slots: How many slots each question has so far.
+        prompt_states: What the prompts look like inside the model, float32 `[B, d]`, where `AdaptedModel.read` read
+            them (`lm/prompt_states.py`).
     """
+
+    prompt_states: Tensor | None = None
 
     def __init__(self, backbone: Backbone, batch_size: int) -> None:
         self.backbone, self.batch_size, self.num_slots = backbone, batch_size, 0

@@ -1,7 +1,6 @@
 """95% bands of curves, by bootstrap over groups.
 
 As in `aspire_llm.selection.bootstrap`, a resample is a vector of weights: how often the group of each answer was drawn.
-Fewer resamples serve here than for the figures of `metrics.json`, since a band is looked at and not quoted.
 """
 
 from collections.abc import Sequence
@@ -11,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aspire_llm.records import MethodScores
+from aspire_llm.selection.bootstrap import resampled_weights
 from aspire_llm.selection.ties import tie_blocks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-NUM_RESAMPLES = 200
+NUM_RESAMPLES = 1000
 _SEED = 0
 _TAILS = 0.025, 0.975
 
@@ -35,11 +35,9 @@ def group_weights(groups: Sequence[str], num_resamples: int = NUM_RESAMPLES) -> 
 
     The same groups give the same draws, so that the bands of methods on the same answers belong together.
     """
-    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) < 2:
+    if len(set(groups)) < 2:
         return None
-    rng = np.random.default_rng(_SEED)
-    return rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=num_resamples)[:, group_of]
+    return np.concatenate(list(resampled_weights(groups, num_resamples, np.random.default_rng(_SEED))))
 
 
 def accuracy_band(method: MethodScores, coverages: Floats, weights: Ints) -> Band:
