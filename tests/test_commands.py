@@ -106,8 +106,8 @@ def test_corrected_references_are_counted(finished: Path, tmp_path: Path) -> Non
         return metrics["accuracy"]
 
     assert evaluated() == 0
-    given = lines(evaluation(finished, "corrected") / "predictions.jsonl")
-    for row, line in zip(rows, given, strict=True):
+    answered = lines(evaluation(finished, "corrected") / "predictions.jsonl")
+    for row, line in zip(rows, answered, strict=True):
         row["answers"] = [given(line)]
     assert evaluated() == 1
 

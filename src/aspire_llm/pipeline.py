@@ -186,6 +186,8 @@ class Pipeline:
         """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""
         rule = decision_rule(self.config)
         if not (self.folder / NOVELTY).is_file():
+            for made_without in (CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS):
+                (self.folder / made_without.name).unlink(missing_ok=True)
             self.model.learn_novelty()
         untuned = self._fill(
             UNTUNED_PREDICTIONS,

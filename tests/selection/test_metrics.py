@@ -127,9 +127,9 @@ def test_minus_infinity_is_the_lowest_score_and_ties_with_itself() -> None:
 def test_bad_input() -> None:
     with pytest.raises(DataError, match="1 of 2 scores are NaN"):
         metrics.auroc([True, False], [0.1, math.nan])
-    with pytest.raises(DataError, match="one score an answer"):
+    with pytest.raises(DataError, match="one score per answer"):
         metrics.auacc([True, False], [0.1])
-    with pytest.raises(DataError, match="one score an answer"):
+    with pytest.raises(DataError, match="one score per answer"):
         metrics.auacc([], [])
     with pytest.raises(DataError, match=r"confidence runs from 0\.5 to 1\.2"):
         metrics.ece([True, False], [0.5, 1.2])

@@ -108,7 +108,12 @@ def equal_mass_bins(confidence: NDArray[np.float64], num_bins: int = NUM_BINS) -
 
 
 def _threshold(predictions: Sequence[Prediction]) -> float | None:
-    """The lowest score that was answered, where scores alone explain who abstained."""
+    """The lowest score that was answered, where scores and novel questions explain who abstained."""
     answered = [prediction.scored.selection_score for prediction in predictions if not prediction.abstained]
-    withheld = [prediction.scored.selection_score for prediction in predictions if prediction.abstained]
+    known = [own.novelty for own in predictions if not own.abstained and own.novelty is not None]
+    withheld = [
+        own.scored.selection_score
+        for own in predictions
+        if own.abstained and not (known and own.novelty is not None and own.novelty < min(known))
+    ]
     return min(answered) if answered and withheld and max(withheld) <= min(answered) else None
