@@ -103,9 +103,11 @@ class Pipeline:
         from aspire_llm.run_model import RunModel
 
         model = RunModel(self.directory, self.questions, self.examples)
+        total = sum(map(len, self.questions.values()))
         if model.contexts_cut:
-            total = sum(map(len, self.questions.values()))
             print(f"contexts cut to the model's window: {model.contexts_cut} of {total}", file=sys.stderr)
+        if cut := model.references_cut:
+            print(f"references cut to stage2.max_new_tokens, which no answer can match: {cut} of {total}", file=sys.stderr)
         if self._is_begun:
             self._record_provenance(model)
         return model

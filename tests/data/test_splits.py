@@ -105,7 +105,7 @@ def test_forty_eight_articles_as_in_squad() -> None:
          "splits of 4 train + 2 validation = 6 questions were asked for, and there are 5 (in 2 groups); ask for fewer"),
         ((10,), (5, 5),
          "splits of 5 train + 5 validation = 10 questions were asked for, and the 10 there are stand in 1 groups (the "
-         "largest of 10) that cannot be divided so, as no group may stand in two splits; ask for fewer"),
+         "largest of 10), none of which may stand in two splits; 5 train + 0 validation can be had"),
         ((10,), (5, -1), "splits of 5 train + -1 validation = 4 questions were asked for; no size may be negative"),
         ((), (1,), "splits of 1 train = 1 questions were asked for, and there are 0 (in 0 groups); ask for fewer"),
     ],

@@ -2,15 +2,19 @@
 
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.prompts import render_examples, render_prompt
-from aspire_llm.data.sources import check_data, load_questions, load_splits
+from aspire_llm.data.reading import check_data, load_questions
+from aspire_llm.data.run_data import load_splits
+from aspire_llm.data.sources import find_path, plain_name
 from aspire_llm.data.splits import split_questions
 
 __all__ = [
     "DataReport",
     "Problem",
     "check_data",
+    "find_path",
     "load_questions",
     "load_splits",
+    "plain_name",
     "render_examples",
     "render_prompt",
     "split_questions",
