@@ -104,10 +104,12 @@ class Pipeline:
 
         model = RunModel(self.directory, self.questions, self.examples)
         total = sum(map(len, self.questions.values()))
-        if model.contexts_cut:
-            print(f"contexts cut to the model's window: {model.contexts_cut} of {total}", file=sys.stderr)
-        if cut := model.references_cut:
-            print(f"references cut to stage2.max_new_tokens, which no answer can match: {cut} of {total}", file=sys.stderr)
+        for what, cut in (
+            ("contexts cut to the model's window", model.contexts_cut),
+            ("references cut to stage2.max_new_tokens where they are learned from", model.references_cut),
+        ):
+            if cut:
+                print(f"{what}: {cut} of {total}", file=sys.stderr)
         if self._is_begun:
             self._record_provenance(model)
         return model

@@ -55,7 +55,7 @@ def unique_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _repeated_key(text: str) -> str:
-    """Names the first key that stands twice in one object, with the line where it stands again."""
+    """Names the first key that stands twice in one object, and the line where it stands again."""
     objects: list[set[str]] = []
     for token in _KEY_OR_BRACE.finditer(text):
         if token[0] == "{":
@@ -66,6 +66,7 @@ def _repeated_key(text: str) -> str:
             name = json.loads(token["name"])
             if name in objects[-1]:
                 line = text.count("\n", 0, token.start()) + 1
-                return f"the key {name!r} stands twice in one object (again at line {line}); keep one of them"
+                place = f" (again at line {line})" if "\n" in text.strip() else ""
+                return f"the key {name!r} stands twice in one object{place}; keep one of them"
             objects[-1].add(name)
     raise AssertionError("no key stands twice")

@@ -20,7 +20,7 @@ _ANSWERS = ("answer", "answers", "Answer", "aliases")
 _NESTED = (*_ANSWERS, "questions", "additional_answers", "paragraphs", "history")
 _LOOKS_NESTED = re.compile(r"\s*(?:\[.*\]|\{.*\}|array\(.*\)|\(\s*['\"].*\))\s*", re.DOTALL)
 # Entries with nothing but white space between them: Python would read two such texts as one.
-_MAYBE_NUMPY = re.compile(r"array\(|np\.|['\"\]})]\s*['\"\[{]")
+_MAYBE_NUMPY = re.compile(r"['\"\]})]\s*['\"\[{\w]")
 _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
@@ -92,7 +92,7 @@ def _begins_value(token: tokenize.TokenInfo) -> bool:
 class _WithoutNumpy(ast.NodeTransformer):
     """``array([…], dtype=…)`` and ``np.str_('…')`` become what they hold, ``nan`` becomes None."""
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 (the name is ast's)
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         function = node.func
         if isinstance(function, ast.Attribute):
             is_numpy = isinstance(function.value, ast.Name) and function.value.id == "np"
@@ -103,10 +103,10 @@ class _WithoutNumpy(ast.NodeTransformer):
         content: ast.AST = self.visit(node.args[0])
         return content
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         return ast.Constant(None) if node.id == "nan" else node
 
-    def visit_Dict(self, node: ast.Dict) -> ast.AST:  # noqa: N802
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
         keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
         if len(set(keys)) < len(node.keys):
             raise ValueError("a key stands twice, or is none")

@@ -144,8 +144,11 @@ class _Scan:
 def _unfolded_rows(part: Part) -> Iterator[Row | Problem]:
     """The rows with the lists and objects that stand in them as text."""
     for row in part.rows():
+        if isinstance(row, Problem):
+            yield row
+            continue
         try:
-            yield row if isinstance(row, Problem) else Row(row.number, unfold(row.record))
+            yield Row(row.number, unfold(row.record))
         except InvalidValueError as error:
             yield Problem(part.label, row.number, str(error))
 

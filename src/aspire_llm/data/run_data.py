@@ -84,7 +84,9 @@ def _told_apart(sources: Mapping[Split, list[Question]]) -> dict[Split, Question
             others = ", ".join(f"data.{other}" for other in kept)
             print(f"data.{split}: {dropped} questions left out, whose groups stand in {others} too", file=sys.stderr)
         if not own:
-            raise DataError(f"data.{split}: every group of it stands in another split's source too; give other questions")
+            raise DataError(
+                f"data.{split}: every group of it stands in another split's source too; give other questions"
+            )
         kept[split] = tuple(replace(q, id=f"{split}:{q.id}") if q.id in ids else q for q in own)
         groups.update(question.group for question in own)
         ids.update(question.id for question in kept[split])

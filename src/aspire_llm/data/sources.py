@@ -1,7 +1,7 @@
 """What a source of questions is, for every entrance: a file, a folder, a data set by name, a split on the hub.
 
-A `Path` is a path. A text is a name where it is one (``demo``, ``facts``, ``squad``, ``squad:validation``, ``hf:…``) and
-a path where it holds a separator or exists; what is both is refused, and ``./squad`` or ``name:squad`` say which.
+A `Path` is a path. A text is a name where it is one (``demo``, ``facts``, ``squad``, ``squad:validation``, ``hf:…``),
+else a path. What is a name and exists here too is refused; ``./squad`` or ``name:squad`` say which is meant.
 """
 
 import os
@@ -81,7 +81,7 @@ def _find_path(source: str | Path) -> Path | Problem | None:
 
 
 def _is_name(text: str) -> bool:
-    return text.partition(":")[0] in {"hf", *HUB_NAMES, *_EMBEDDED}
+    return text.startswith("hf:") or text.partition(":")[0] in {*HUB_NAMES, *_EMBEDDED}
 
 
 def _open_name(name: str, split: str | None) -> Part | Problem:

@@ -8,7 +8,7 @@ from aspire_llm.data.group_exchange import Group, exchange_groups
 from aspire_llm.errors import DataError
 from aspire_llm.records import Question, Split
 
-_ATTEMPTS = 50
+_ATTEMPTS = 100
 
 
 def split_questions(
@@ -93,12 +93,12 @@ def _divide(
         targets: As there.
         rng: Draws the divisions.
     """
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         dealt: dict[Split, list[Group]] = {split: [] for split in sizes}
         for group in rng.sample(groups, len(groups)):
             # Whoever has the fewest for its size: each split gets one first, and all end near their shares.
             dealt[min(sizes, key=lambda split: len(dealt[split]) / sizes[split])].append(group)
-        dealt = exchange_groups(dealt, sizes, targets)
+        dealt = exchange_groups(dealt, sizes, targets, exponent=2 - attempt % 2)
         if all(sum(map(len, dealt[split])) >= size for split, size in sizes.items() if split not in targets):
             return dealt
     return None

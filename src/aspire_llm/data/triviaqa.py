@@ -3,8 +3,8 @@
 Published: ``{"Data": [{"QuestionId", "Question", "Answer": {"Value", "Aliases"}}]}``. Hub: ``question_id``,
 ``question``, ``answer`` (``{"value", "aliases"}``). Table without a header: the question, a Python list of aliases.
 
-Questions of one text are a group. The references are the value, then the aliases. A question may stand once with its web
-and once with its Wikipedia evidence: it counts once.
+Questions of one text are a group. The references are the value, then the aliases. A question may stand once with its
+web and once with its Wikipedia evidence: it counts once.
 """
 
 from collections.abc import Iterator, Mapping

@@ -79,7 +79,7 @@ def verdict_examples(
             question, samples[question.id], max_correct=config.max_correct, max_wrong=config.max_wrong
         )
         references = [encoder.shortened(encoder.answer(prompt, r)) for r in question.references[:1]]
-        called_wrong = {own.answer.token_ids for own in samples[question.id] if not own.correct}
+        called_wrong = {(), *(own.answer.token_ids for own in samples[question.id] if not own.correct)}
         called_right = references + [own.answer.token_ids for own in correct]
         examples.append(
             VerdictExample(
