@@ -118,6 +118,18 @@ def test_one_big_group(tmp_path: Path, seed: int) -> None:
     num_groups(splits)
 
 
+def test_one_passage_for_all(tmp_path: Path) -> None:
+    own = [row | {"context": "The handbook."} for row in rows("a", 40)]
+    grouped = write(tmp_path / "d.jsonl", own)
+    assert sizes(splits_of(path=grouped)) == (20, 4, 4, 12)
+    for row in own:
+        del row["group"]
+    with pytest.raises(
+        DataError, match=r"40 questions in 1 groups leave none for validation.* unless each has a 'group'$"
+    ):
+        splits_of(path=write(tmp_path / "e.jsonl", own))
+
+
 def test_the_order_of_the_rows_changes_nothing_and_the_seed_does(tmp_path: Path) -> None:
     own = rows("a", 100, 3)
     forth, back = write(tmp_path / "d.jsonl", own), write(tmp_path / "e.jsonl", own[::-1])
@@ -267,6 +279,28 @@ def test_a_run_with_files_of_its_own(files: dict[str, str], model_folder: Path, 
     assert main(["evaluate", str(output), "--data", files["calibration"]]) == 0
     assert main(["evaluate", str(output), "--data", "name:nothing"]) == 2
     assert "no data set of this name" in capsys.readouterr().err
+
+
+def test_seeds_on_an_official_test(files: dict[str, str], model_folder: Path, tmp_path: Path, capsys) -> None:
+    output = tmp_path / "run"
+    arguments = ["run", "--model", str(model_folder), "--output", str(output), "--seeds", "2"]
+    arguments += ["--set", "stage1={num_soft_tokens: 2, epochs: 1}", "--set", "stage3={num_soft_tokens: 2, epochs: 1}"]
+    arguments += ["--set", "stage2={num_beams: 2, max_new_tokens: 3}"]
+    arguments += ["--set", "data.splits={train: 8, validation: 8, calibration: 8, test: 8}"]
+    for name in ("train", "test"):
+        arguments += ["--set", f"data.{name}={files[name]}"]
+    assert main(arguments) == 0
+    assert "data.test: the seeds share it" in capsys.readouterr().err
+
+    def ids(file: str) -> list[list[str]]:
+        folders = (output, output / "seeds" / "1")
+        return [[json.loads(line)["id"] for line in (own / file).read_text().splitlines()] for own in folders]
+
+    one, other = ids("predictions.jsonl")
+    assert one == other
+    assert len(one) == 8
+    one, other = ids("samples.jsonl")
+    assert one != other
 
 
 def test_references_that_are_cut_are_counted_at_the_start(model_folder: Path, tmp_path: Path, capsys) -> None:

@@ -53,7 +53,10 @@ def _cut(questions: Questions, config: DataConfig, *, seed: int) -> dict[Split, 
     splits = split_questions(questions, counts, targets=targets, seed=seed)
     if empty := [split.value for split, chosen in splits.items() if not chosen]:
         groups = len({question.group for question in questions})
-        raise DataError(f"{in_words} in {groups} groups leave none for {', '.join(empty)}; give more groups")
+        raise DataError(
+            f"{in_words} in {groups} groups leave none for {', '.join(empty)}, as no group may stand in two splits; "
+            "rows of one passage are one group unless each has a 'group'"
+        )
     return splits
 
 
