@@ -8,7 +8,8 @@ import pytest
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import load_config, read_yaml
-from aspire_llm.data.hub import HUB_NAMES
+from aspire_llm.data.hub import HUB_NAMES, HubDataset, find_hub_dataset
+from aspire_llm.records import Split
 
 FOLDER = Path(__file__).resolve().parents[1] / "configs" / "paper"
 MODELS = {
@@ -19,9 +20,9 @@ MODELS = {
     "gpt2-large": "openai-community/gpt2-large",
     "gpt2-xl": "openai-community/gpt2-xl",
 }
-# Questions of the official training set, which is what loads by name, and of the development set.
-SIZES = {"coqa": (108_647, 7_983), "triviaqa": (87_622, 11_313), "squad": (87_599, 10_570)}
-PAIRS = [(model, data) for model in MODELS for data in SIZES]
+# Questions of the official training set.
+TRAINING_QUESTIONS = {"coqa": 108_647, "triviaqa": 87_622, "squad": 87_599}
+PAIRS = [(model, data) for model in MODELS for data in TRAINING_QUESTIONS]
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -40,16 +41,21 @@ def test_every_model_meets_every_data_set() -> None:
 def test_file_name_and_content_agree(model: str, data: str) -> None:
     config = load_config(FOLDER / f"{model}-{data}.yaml")
     assert config.model == MODELS[model]
-    assert config.data.source == data
-    assert data in HUB_NAMES
+    assert config.data.name == data
 
 
 @pytest.mark.parametrize(("model", "data"), PAIRS)
-def test_the_splits_fit_into_the_training_set(model: str, data: str) -> None:
-    available, test = SIZES[data]
-    splits = load_config(FOLDER / f"{model}-{data}.yaml").data.splits
-    assert splits.test == test
-    assert sum(splits.counts(available).values()) <= available
+def test_the_official_test_questions_are_asked_and_the_rest_is_cut_from_the_training_set(model: str, data: str) -> None:
+    config = load_config(FOLDER / f"{model}-{data}.yaml").data
+    assert config.sources == {Split.TRAIN: f"name:{data}", Split.TEST: f"{data}:validation"}
+    for source, split in ((data, "train"), (f"{data}:validation", "validation")):
+        found = find_hub_dataset(source)
+        assert isinstance(found, HubDataset)
+        assert (found.split, HUB_NAMES[data]) == (split, found.address)
+    counts, targets = config.splits.counts(TRAINING_QUESTIONS[data], without=[Split.TEST])
+    assert counts == {Split.TRAIN: 50_000, Split.VALIDATION: 2_000, Split.CALIBRATION: 2_000}
+    assert not targets
+    assert sum(counts.values()) <= TRAINING_QUESTIONS[data]
 
 
 @pytest.mark.parametrize(("model", "data"), PAIRS)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import load_config, parse_change
-from aspire_llm.data import as_question, load_questions, read_passage
+from aspire_llm.data import as_question, find_path, load_questions, plain_name, read_passage
 from aspire_llm.demo import MODEL_DIR
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import AnswerSet
@@ -52,21 +52,23 @@ def resolve_run(
     Args:
         config: A YAML file.
         model: Overrides the model of the settings.
-        data: Overrides their data: a path where it exists, else a name.
+        data: Overrides their data, whatever it was: a path or a name.
         seed: Overrides their seed.
         overrides: Each ``key.path=value``.
         output: The directory; by default it is named after the config, the model or the data.
 
     Raises:
         ConfigError: The file cannot be read, or a key or value is not known.
+        DataError: The data are neither a path nor a name, or both.
     """
     embedded = config is None and model is None and data is None
     changes: list[tuple[str, object]] = []
     if model is not None:
         changes.append(("model", model))
     if data is not None:
-        is_path = Path(data).exists()
-        changes += [("data.path", data if is_path else None), ("data.name", None if is_path else data)]
+        path = find_path(data)
+        changes += [(f"data.{split}", None) for split in Split]
+        changes += [("data.path", path and str(path)), ("data.name", None if path else plain_name(data))]
     if seed is not None:
         changes.append(("seed", seed))
     changes += [parse_change(text) for text in overrides]

@@ -12,6 +12,36 @@ from aspire_llm.config import RunConfig
 from aspire_llm.errors import ConfigError
 
 
+class _RepeatedKeyError(yaml.YAMLError):
+    """A key stands twice in one mapping, of which YAML readers take the last.
+
+    Attributes:
+        line: Where it stands again, counted from 1.
+        problem: What to tell the user.
+    """
+
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__(key)
+        self.line, self.problem = line, f"the key {key!r} stands twice; keep one of them, with all that belongs to it"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which no mapping has a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (key.tag, key.value) in seen:
+                    raise _RepeatedKeyError(key.value, key.start_mark.line + 1)
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _read(text: str) -> Any:
+    return yaml.load(text, Loader=_StrictLoader)  # a safe loader
+
+
 def load_config(path: Path | None = None, changes: Sequence[tuple[str, object]] = ()) -> RunConfig:
     """Read a YAML file, or the defaults, and change some keys.
 
@@ -46,7 +76,9 @@ def parse_change(text: str) -> tuple[str, object]:
     if not separator or not key:
         raise ConfigError(f"--set got {text!r}; write it as key.path=value, e.g. stage1.epochs=3")
     try:
-        return key, yaml.safe_load(value)
+        return key, _read(value)
+    except _RepeatedKeyError as error:
+        raise ConfigError(f"--set {key}: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {key}: {value!r} is not a YAML value") from error
 
@@ -62,9 +94,11 @@ def parse_config(settings: Mapping[str, Any]) -> RunConfig:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping; an empty file is an empty one."""
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = _read(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give an existing YAML file") from error
+    except _RepeatedKeyError as error:
+        raise ConfigError(f"{path}, line {error.line}: {error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: not valid YAML ({reason})") from error

@@ -106,9 +106,13 @@ class Pipeline:
         from aspire_llm.run_model import RunModel
 
         model = RunModel(self.directory, self.questions, self.examples)
-        if model.contexts_cut:
-            total = sum(map(len, self.questions.values()))
-            print(f"contexts cut to the model's window: {model.contexts_cut} of {total}", file=sys.stderr)
+        total = sum(map(len, self.questions.values()))
+        for what, cut in (
+            ("contexts cut to the model's window", model.contexts_cut),
+            ("references cut to stage2.max_new_tokens where they are learned from", model.references_cut),
+        ):
+            if cut:
+                print(f"{what}: {cut} of {total}", file=sys.stderr)
         if self._is_begun:
             self._record_provenance(model)
         return model

@@ -94,6 +94,18 @@ class RunModel:
         return sum(prompt.is_cut for own in self.prompts.values() for prompt in own)
 
     @property
+    def references_cut(self) -> int:
+        """How many questions of the run have a first reference that is longer than any answer may be."""
+        most = self._config.stage2.max_new_tokens
+        return sum(
+            len(self.encoder.answer(prompt, reference)) > most
+            for own in self.prompts.values()
+            for prompt in own
+            for reference in prompt.question.references[:1]
+            if len(reference.encode()) >= most  # a token is a byte or more
+        )
+
+    @property
     def facts(self) -> ModelFacts:
         """For the provenance of the run."""
         return ModelFacts(self._config.model, self.backbone.model.config.model_type, self.backbone.num_parameters)

@@ -1,6 +1,7 @@
 """Several runs for one question: how much do the figures vary with the seed, and with a setting?"""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import differing_keys, parse_change, with_changes
 from aspire_llm.pipeline import run
-from aspire_llm.records import Answers
+from aspire_llm.records import Answers, Split
 from aspire_llm.report import write_report, write_tables
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint, Sweeps
@@ -72,6 +73,8 @@ def run_seeds(
         seeds.
     """
     numbers = range(config.seed, config.seed + seeds)
+    if Split.TEST in config.data.sources:
+        print("data.test: the seeds share it, so intervals over them leave its choice out", file=sys.stderr)
     runs = []
     for seed in numbers:
         folder = output if seed == config.seed else output / "seeds" / str(seed)

@@ -75,15 +75,17 @@ PAIRS = "'history' must be a list of [question, answer] pairs"
         # Tables: the header is row 1.
         ("d.csv", "question,answer\na?,1\nb?\n", "row 3: expected 2 cells as in the header, got 1"),
         ("d.csv", "question,answer\na?,1\n,2\n", "row 3: 'question' is empty"),
-        ("d.csv", 'question,answer\na?,1\n"b?,2\n', "row 3: not a table that can be read: unexpected end of data; the "
-                                                    "rest was not read"),
+        ("d.csv", 'question,answer\na?,1\n"b?,2\n', "row 3: not a row of a table: unexpected end of data; close its "
+                                                    "quotes"),
         ("d.csv", b"question,answer\na?,1\nb\xff?,2\nc?,3\n", "row 3: not UTF-8 text; save the file as UTF-8"),
         ("d.csv", "frage,antwort\n", "row 1: expected a header row with a column 'question', or rows of a question and "
                                      "a Python list"),
         ("d.tsv", "a?\t['1']\nb?\t['2'\n", "row 2: the second column must be a Python list of aliases, e.g. ['Paris', "
                                            "'City of Paris']"),
         ("d.tsv", "a?\t['1']\nb?\t[__import__('os').getcwd()]\n",
-         "row 2: the second column must be a Python list of aliases, e.g. ['Paris', 'City of Paris']"),
+         "row 2: 'aliases' looks like a list or an object kept as text and is none that can be read: "
+         "\"[__import__('os').getcwd()]\"; write answers as [\"one\", \"another\"], also a single one that stands in "
+         "brackets"),
         # Files.
         ("d.jsonl", "\n\n", "holds no questions"),
         ("d.csv", "question,answer\n", "holds no questions"),
@@ -112,7 +114,7 @@ def test_all_problems_come_at_once_and_the_first_is_raised(tmp_path: Path) -> No
     path.write_text('{"question": ""}\n' + GOOD + "oops\n" + '{"question": "b?"}\n' + GOOD)
     report = check_data(path)
     assert [(problem.file, problem.row) for problem in report.problems] == [(str(path), row) for row in (1, 3, 4)]
-    assert (report.format, report.questions, report.groups) == ("question rows", 2, 2)
+    assert (report.format, report.questions, report.groups) == ("question rows", 2, 1)
     with pytest.raises(DataError) as caught:
         load_questions(path)
     hint = f"(and 2 more: run `aspire-llm data check '{path}'` to see all)"

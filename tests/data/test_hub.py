@@ -28,7 +28,8 @@ def publish(folder: Path, name: str, rows: list[dict[str, object]], split: str =
 
 
 PASSAGE = "Oil rose in 1973."
-STORY_GROUP = f"passage-{hashlib.sha256(b'Ann has a cat.').hexdigest()[:16]}"
+STORY_GROUP = f"passage-{hashlib.sha256(b'ann has a cat').hexdigest()[:16]}"
+WHO_GROUP = f"question-{hashlib.sha256(b'who').hexdigest()[:16]}"
 # Rows in the columns of the hub, and the questions they state.
 PUBLISHED = {
     "squad_v2": (
@@ -48,11 +49,11 @@ PUBLISHED = {
             {"question": "Who?", "question_id": "tc_1", "question_source": "x", "entity_pages": {"title": ["t"]},
              "answer": {"value": "Lewis", "aliases": ["Sinclair Lewis", "Lewis"], "normalized_value": "lewis"}},
         ],
-        [Question("tc_1", "Who?", ("Lewis", "Sinclair Lewis"), group="tc_1")],
+        [Question("tc_1", "Who?", ("Lewis", "Sinclair Lewis"), group=WHO_GROUP)],
     ),
     "nq_open": (
         [{"question": "who", "answer": ["Bob", "Rob"]}],
-        [Question("owner/nq_open/train:1", "who", ("Bob", "Rob"), group="owner/nq_open/train:1")],
+        [Question("owner/nq_open/train:1", "who", ("Bob", "Rob"), group=WHO_GROUP)],
     ),
     "coqa": (
         [
@@ -84,6 +85,10 @@ def test_splits_and_configurations(hub_folder: Path) -> None:
     assert [question.question for question in load_questions("hf:owner/own")] == ["a?"]
     assert len(load_questions("hf:owner/own:default", split="validation")) == 2
     assert len(load_questions("hf:owner/own", split="validation", limit=1)) == 1
+    assert len(load_questions("hf:owner/own:default:validation")) == 2
+    assert len(load_questions("hf:owner/own::validation")) == 2
+    with pytest.raises(DataError, match=r"names the split 'validation', and 'train' was asked for"):
+        load_questions("hf:owner/own::validation", split="train")
     with pytest.raises(DataError, match=r"^hf:owner/own \(dev\): cannot be loaded: Unknown split"):
         load_questions("hf:owner/own", split="dev")
     with pytest.raises(DataError, match=r"^hf:owner/own:other \(train\): cannot be loaded: .*other"):
@@ -107,7 +112,7 @@ def test_a_data_set_that_is_not_there(hub_folder: Path) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("source", ["hf:", "hf:squad", "hf:a/b:c:d"])
+@pytest.mark.parametrize("source", ["hf:", "hf:squad", "hf:a/b:c:d:e", "squad:a:b", "squad:a b"])
 def test_malformed_addresses(source: str) -> None:
-    with pytest.raises(DataError, match="expected hf:OWNER/NAME or hf:OWNER/NAME:CONFIG"):
+    with pytest.raises(DataError, match=r"expected hf:OWNER/NAME\[:CONFIG\[:SPLIT\]\]"):
         load_questions(source)

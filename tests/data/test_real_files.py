@@ -22,7 +22,7 @@ def real_file(name: str) -> Path:
     [
         ("squad_dev_v1.1.json", DataReport("SQuAD", 10_570, 48, 0, ())),
         ("squad_dev_v2.0.json", DataReport("SQuAD", 11_873, 35, 5_945, ())),
-        ("triviaqa_dev.tsv", DataReport("TriviaQA", 8_837, 8_837, 0, ())),
+        ("triviaqa_dev.tsv", DataReport("TriviaQA", 8_837, 8_835, 0, ())),
         ("nq_open_dev.jsonl", DataReport("question rows", 3_610, 3_610, 0, ())),
     ],
 )
@@ -50,7 +50,7 @@ def test_triviaqa_questions() -> None:
         "triviaqa_dev.tsv:2",
         "What are the international registration letters of a vehicle from Belize?",
         ("Bh.", "BH (disambiguation)", "BH", "Bh", "B H", "B.H.", "B.h."),
-        group="triviaqa_dev.tsv:2",
+        group=questions[1].group,
     )
     # One level of quotes is the table's; what is left is TriviaQA's own text, which some of its sources gave quoted.
     assert questions[26].question == '"What was the name of the ""girl with kaleidoscope eyes"" in a Beatles song?"'

@@ -86,6 +86,27 @@ def test_a_division_that_balance_alone_would_miss(seed: int) -> None:
     assert_valid(split_questions(questions, sizes, seed=seed), sizes, questions)
 
 
+def test_divisions_without_a_question_to_spare() -> None:
+    """Sizes that a division of the groups has to the question; there may be no other one."""
+    rng = random.Random(7)
+    for seed in range(60):
+        lengths = [rng.randint(1, 12) for _ in range(rng.randint(15, 40))]
+        places = [*range(4), *(rng.randrange(4) for _ in lengths[4:])]
+        sizes = split_sizes(*(sum(n for n, own in zip(lengths, places, strict=True) if own == k) for k in range(4)))
+        assert_valid(split_questions(grouped(*lengths), sizes, seed=seed), sizes, grouped(*lengths))
+
+
+def test_targets_may_be_missed_and_whole_numbers_may_not() -> None:
+    """Ten groups of 8: 33, 17 and 17 would take five, three and three of them."""
+    questions, sizes = grouped(*[8] * 10), split_sizes(33, 17, 17)
+    with pytest.raises(DataError, match=r"none of which may stand in two splits; .* can be had$"):
+        split_questions(questions, sizes, seed=0)
+    splits = split_questions(questions, sizes, targets=[Split.TRAIN], seed=0)
+    assert_valid(splits, split_sizes(32, 17, 17), questions)
+    splits = split_questions(questions, sizes, targets=[Split.VALIDATION], seed=0)
+    assert_valid(splits, split_sizes(33, 16, 17), questions)
+
+
 def test_forty_eight_articles_as_in_squad() -> None:
     """Group sizes of SQuAD v1.1 dev; 98% of it asked for, in splits of very unequal size."""
     articles = [96, 98, 104, 106, 106, 108, 108, 112, 112, 113, 116, 124, 129, 136, 153, 172, 176, 180, 182, 183]
@@ -105,7 +126,7 @@ def test_forty_eight_articles_as_in_squad() -> None:
          "splits of 4 train + 2 validation = 6 questions were asked for, and there are 5 (in 2 groups); ask for fewer"),
         ((10,), (5, 5),
          "splits of 5 train + 5 validation = 10 questions were asked for, and the 10 there are stand in 1 groups (the "
-         "largest of 10) that cannot be divided so, as no group may stand in two splits; ask for fewer"),
+         "largest of 10), none of which may stand in two splits; 5 train + 0 validation can be had"),
         ((10,), (5, -1), "splits of 5 train + -1 validation = 4 questions were asked for; no size may be negative"),
         ((), (1,), "splits of 1 train = 1 questions were asked for, and there are 0 (in 0 groups); ask for fewer"),
     ],

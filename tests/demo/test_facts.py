@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aspire_llm.data.sources import load_questions
+from aspire_llm.data import load_questions
 from aspire_llm.demo.facts import FACTS_FILE, facts_questions
 from aspire_llm.records import Question
 from scripts.facts.make_facts import PACKAGES

@@ -89,6 +89,10 @@ UNCHANGED = {
     "model": "another model is another run",
     "data.path": "other data are another run",
     "data.name": "other data are another run",
+    "data.train": "other data are another run",
+    "data.validation": "other data are another run; see tests/data/test_run_data.py",
+    "data.calibration": "other data are another run; see tests/data/test_run_data.py",
+    "data.test": "other data are another run; see tests/data/test_run_data.py",
     "rivals.nli_model": "needs a second model; see tests/methods",
     "rivals.judge": "needs a second run; see tests/methods",
 }

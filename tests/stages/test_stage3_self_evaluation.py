@@ -66,6 +66,25 @@ def test_an_unanswerable_question_has_wrong_answers_only(llama: Backbone) -> Non
     assert example.wrong == ((5,), (6,))
 
 
+@pytest.mark.parametrize("is_called_right", [False, True])
+def test_no_tokens_stand_in_both_sets(llama: Backbone, is_called_right: bool) -> None:
+    """A reference that is cut to the longest answer, and a sample of the same tokens: the sample's label decides."""
+    encoder = encoder_of(llama)
+    question = Question("q", "Who?", ("the clock maker of the small town by the river " * 9,))
+    prompt = encoder.prompt(question)
+    cut = encoder.shortened(encoder.answer(prompt, question.references[0]))
+    assert len(cut) < len(encoder.answer(prompt, question.references[0]))
+    same = LabelledAnswer(SampledAnswer(encoder.decode(cut), cut, -1.0, len(cut)), 0.5, is_called_right)
+    samples = {"q": [same, labelled("Rome", correct=False, token=6)]}
+    (example,) = verdict_examples([prompt], samples, encoder, SelfEvaluationConfig())
+    assert not set(example.correct) & set(example.wrong)
+    assert (example.correct, example.wrong) == (((cut,), ((6,),)) if is_called_right else ((), (cut, (6,))))
+    # Also where the sample is beyond the k_w likeliest wrong ones.
+    samples = {"q": [labelled("Rome", correct=False, token=6), same]}
+    (example,) = verdict_examples([prompt], samples, encoder, SelfEvaluationConfig(max_wrong=1))
+    assert (example.correct, example.wrong) == ((cut,) if is_called_right else (), ((6,),))
+
+
 def test_the_likeliest_answer_alone(llama: Backbone) -> None:
     questions = [Question(name, "Where?", ("Paris",)) for name in "ab"]
     samples = {

@@ -3,7 +3,9 @@
 from aspire_llm.data.asked import as_question, read_passage
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.prompts import render_examples, render_prompt
-from aspire_llm.data.sources import check_data, load_questions, load_splits
+from aspire_llm.data.reading import check_data, load_questions
+from aspire_llm.data.run_data import load_splits
+from aspire_llm.data.sources import find_path, plain_name
 from aspire_llm.data.splits import split_questions
 
 __all__ = [
@@ -11,8 +13,10 @@ __all__ = [
     "Problem",
     "as_question",
     "check_data",
+    "find_path",
     "load_questions",
     "load_splits",
+    "plain_name",
     "read_passage",
     "render_examples",
     "render_prompt",

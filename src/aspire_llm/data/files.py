@@ -1,26 +1,16 @@
 """Files to rows: one row at a time where the format allows, and a problem in place of every row that is broken."""
 
-import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from aspire_llm.data.json_text import Broken, parse_json
 from aspire_llm.data.problems import Problem
-from aspire_llm.data.validation import Record
+from aspire_llm.data.rows import Row
+from aspire_llm.data.tables import DELIMITERS, repeated_name, table_rows
 
-_NOT_UTF8 = "not UTF-8 text; save the file as UTF-8"
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-DATA_SUFFIXES = (*_JSON_SUFFIXES, *_DELIMITERS, ".parquet")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record of a file and its number, counted as `Problem.row` says."""
-
-    number: int
-    record: Record
+DATA_SUFFIXES = (*_JSON_SUFFIXES, *DELIMITERS, ".parquet")
 
 
 def read_rows(path: Path) -> Iterator[Row | Problem]:
@@ -30,8 +20,8 @@ def read_rows(path: Path) -> Iterator[Row | Problem]:
     """
     suffix = path.suffix.lower()
     try:
-        if suffix in _DELIMITERS:
-            yield from _table_rows(path, _DELIMITERS[suffix])
+        if suffix in DELIMITERS:
+            yield from table_rows(path)
         elif suffix == ".parquet":
             yield from _parquet_rows(path)
         elif suffix not in _JSON_SUFFIXES:
@@ -48,13 +38,13 @@ def _json_lines(path: Path) -> Iterator[Row | Problem]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _row(path, number, _parse_json(line, "UTF-8-sig" if number == 1 else "UTF-8"))
+                yield _row(path, number, parse_json(line, "UTF-8-sig" if number == 1 else "UTF-8"))
 
 
 def _json_document(path: Path) -> Iterator[Row | Problem]:
     """The entries of the list in a document: the document itself, or its ``data`` (``Data`` in TriviaQA)."""
-    document = _parse_json(path.read_bytes(), "UTF-8-sig")
-    if isinstance(document, _Broken):
+    document = parse_json(path.read_bytes(), "UTF-8-sig")
+    if isinstance(document, Broken):
         yield Problem(str(path), None, document.message)
         return
     if isinstance(document, dict):
@@ -75,87 +65,20 @@ def _holds_json_lines(path: Path) -> bool:
         return (
             first.rstrip().endswith(b"}")
             and next(lines, None) is not None
-            and isinstance(_parse_json(first, "UTF-8-sig"), dict)
+            and _is_object(parse_json(first, "UTF-8-sig"))
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """Why a text is not JSON."""
-
-    message: str
-
-
-def _parse_json(content: bytes, encoding: str) -> object:
-    """The value that `content` states, or `_Broken`."""
-    try:
-        return json.loads(content.decode(encoding))
-    except UnicodeDecodeError:
-        return _Broken(_NOT_UTF8)
-    except json.JSONDecodeError as error:
-        at_end = error.pos >= len(error.doc.rstrip())
-        return _Broken(
-            f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-            + (" (it ends too early: cut off?)" if at_end else "")
-        )
-    except (ValueError, RecursionError):  # a number of thousands of digits, brackets nested without end
-        return _Broken("not JSON that can be read: it holds a number or a nesting beyond all limits")
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, Broken) and value.is_object)
 
 
 def _row(path: Path, number: int, value: object) -> Row | Problem:
-    if isinstance(value, _Broken):
+    if isinstance(value, Broken):
         return Problem(str(path), number, value.message)
     if not isinstance(value, dict):
         return Problem(str(path), number, f"expected an object with named values, got {json.dumps(value)[:60]}")
     return Row(number, value)
-
-
-def _table_rows(path: Path, delimiter: str) -> Iterator[Row | Problem]:
-    header: list[str] | None = None
-    number = 0
-    # Bytes that are not UTF-8 pass as surrogates, so that only their own row is lost.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        try:
-            for number, cells in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 1):
-                if not cells:
-                    continue
-                if not all(_is_utf8(cell) for cell in cells):
-                    yield Problem(str(path), number, _NOT_UTF8)
-                elif header is not None:
-                    yield _table_row(path, number, header, cells)
-                elif "question" in cells:
-                    header = cells
-                elif len(cells) == 2 and cells[1].startswith("["):
-                    header = ["question", "aliases"]
-                    yield _table_row(path, number, header, cells)
-                else:
-                    message = "expected a header row with a column 'question', or rows of a question and a Python list"
-                    yield Problem(str(path), number, message)
-                    return
-        except csv.Error as error:
-            yield Problem(str(path), number + 1, f"not a table that can be read: {error}; the rest was not read")
-
-
-def _table_row(path: Path, number: int, header: list[str], cells: list[str]) -> Row | Problem:
-    if len(cells) != len(header):
-        return Problem(str(path), number, f"expected {len(header)} cells as in the header, got {len(cells)}")
-    record: dict[str, object] = dict(zip(header, cells, strict=True))
-    for name in ("answer", "answers"):
-        cell = str(record.get(name, "")).strip()
-        if cell.startswith("[") and cell.endswith("]"):
-            record[name] = _parse_json(cell.encode(), "UTF-8")
-            if isinstance(record[name], _Broken):
-                message = f'\'{name}\' looks like a list and is not JSON; write it as ["one", "another"]'
-                return Problem(str(path), number, message)
-    return Row(number, record)
-
-
-def _is_utf8(cell: str) -> bool:
-    try:
-        cell.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
@@ -165,6 +88,10 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
+            # Of two columns of one name, a row as a dict would hold the last.
+            if twice := repeated_name(file.schema_arrow.names):
+                yield Problem(str(path), None, f"the column {twice!r} stands twice; rename or remove one of them")
+                return
             for batch in file.iter_batches(batch_size=1000):
                 for record in batch.to_pylist():
                     number += 1

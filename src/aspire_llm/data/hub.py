@@ -1,11 +1,12 @@
-"""Data sets of the Hugging Face hub, by the names they go by here or as ``hf:OWNER/NAME[:CONFIG]``."""
+"""Data sets of the Hugging Face hub, by the names they go by here or as ``hf:OWNER/NAME[:CONFIG[:SPLIT]]``."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aspire_llm.data.files import Row, first_line
+from aspire_llm.data.files import first_line
 from aspire_llm.data.problems import Problem
+from aspire_llm.data.rows import Row
 
 HUB_NAMES = {
     "coqa": "hf:stanfordnlp/coqa",
@@ -15,7 +16,8 @@ HUB_NAMES = {
     "triviaqa": "hf:mandarjoshi/trivia_qa:unfiltered.nocontext",
     "nq_open": "hf:google-research-datasets/nq_open",
 }
-_ADDRESS = re.compile(r"hf:(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[\w.-]+))?")
+_WORD = r"[\w.-]+"
+_ADDRESS = re.compile(rf"(?P<address>hf:(?P<name>{_WORD}/{_WORD})(?::(?P<config>{_WORD})?)?)(?::(?P<split>{_WORD}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,19 @@ class HubDataset:
             yield Row(number, record)
 
 
-def find_hub_dataset(source: str, split: str | None) -> HubDataset | Problem | None:
+def find_hub_dataset(source: str, split: str | None = None) -> HubDataset | Problem | None:
     """The hub data set that `source` names; None where it names none, a problem where it tries to.
 
-    The split is ``train`` where none is asked for.
+    The split is ``train`` where neither the name nor `split` says which.
     """
-    address = HUB_NAMES.get(source, source)
-    if not address.startswith("hf:"):
+    name, _, own_split = source.partition(":")
+    address = HUB_NAMES.get(name)
+    if address is None and name != "hf":
         return None
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        return Problem(source, None, "expected hf:OWNER/NAME or hf:OWNER/NAME:CONFIG")
-    return HubDataset(address, match["name"], match["config"], split or "train")
+    match = _ADDRESS.fullmatch(address or source)
+    if match is None or (address and own_split and not re.fullmatch(_WORD, own_split)):
+        return Problem(source, None, "expected hf:OWNER/NAME[:CONFIG[:SPLIT]], CONFIG may be empty, or NAME[:SPLIT]")
+    named = (own_split if address else match["split"]) or None
+    if named and split and named != split:
+        return Problem(source, None, f"names the split '{named}', and '{split}' was asked for; name one of them")
+    return HubDataset(match["address"].rstrip(":"), match["name"], match["config"], named or split or "train")

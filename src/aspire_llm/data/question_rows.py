@@ -3,7 +3,7 @@
 ``question``; ``answer`` and/or ``answers`` (a string or a list; with both, ``answer`` comes first); optional
 ``context``, ``id``, ``group`` and ``history`` (a list of [question, answer] turns). Other columns are ignored.
 
-Without a group, a question belongs to its passage, and without a passage to itself.
+Without a group, a question belongs to its passage, and without a passage to all questions of the same text.
 """
 
 from collections.abc import Iterator

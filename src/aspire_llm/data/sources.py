@@ -1,196 +1,64 @@
-"""A source (a file, a folder, a name) to questions. Loading and checking walk the same path, so they agree."""
+"""What a source of questions is, for every entrance: a file, a folder, a data set by name, a split on the hub.
+
+A `Path` is a path. A text is a name where it is one (``demo``, ``facts``, ``squad``, ``squad:validation``, ``hf:…``),
+else a path. What is a name and exists here too is refused; ``./squad`` or ``name:squad`` say which is meant.
+"""
 
 import os
-import random
 import re
-import shlex
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aspire_llm.config import RunConfig
-from aspire_llm.data import coqa, question_rows, squad, triviaqa
-from aspire_llm.data.files import DATA_SUFFIXES, Row, read_rows
-from aspire_llm.data.hub import HUB_NAMES, find_hub_dataset
-from aspire_llm.data.problems import DataReport, Problem
-from aspire_llm.data.splits import split_questions
-from aspire_llm.data.validation import Draft, Fault, Format, InvalidValueError, Record, build_question
+from aspire_llm.data.files import DATA_SUFFIXES, read_rows
+from aspire_llm.data.hub import HUB_NAMES, HubDataset, find_hub_dataset
+from aspire_llm.data.problems import Problem
+from aspire_llm.data.rows import Row
 from aspire_llm.demo import demo_questions
+from aspire_llm.demo.facts import facts_questions
 from aspire_llm.errors import DataError
-from aspire_llm.records import Question, Split
+from aspire_llm.records import Question
 
-_FORMATS = (coqa.FORMAT, squad.FORMAT, triviaqa.FORMAT, question_rows.FORMAT)
+_EMBEDDED: dict[str, Callable[[], list[Question]]] = {"demo": demo_questions, "facts": facts_questions}
+_AS_NAME = "name:"  # before a name that could be taken for a path
+_NAMES = f"names known here are {', '.join((*HUB_NAMES, *_EMBEDDED))}, hf:OWNER/NAME"
 _OTHER_NAMES = {"validation": ("validation", "valid", "val", "dev")}  # what published files call a split
 
 
-def load_questions(
-    source: str | Path, *, limit: int | None = None, split: str | None = None, require_answers: bool = True
-) -> list[Question]:
-    """Read a data set.
-
-    Args:
-        source: A file (JSON, JSON Lines, CSV, TSV, Parquet); a folder, whose data files are read in sorted order;
-            ``coqa``, ``squad``, ``squad_v2``, ``triviaqa`` or ``nq_open``; or ``hf:OWNER/NAME[:CONFIG]``. A `Path`
-            is never taken for a name; nor is ``./squad``.
-        limit: Read no more than the first `limit` questions.
-        split: Of a hub data set, the split (``train`` by default); of a folder, the files with that word in their
-            names (``validation`` also finds ``dev``), by default all. A file has no splits.
-        require_answers: Whether an answerable question must have an answer; False for the input of predictions.
-
-    Returns:
-        The questions in the order of the source. Every id is unique. Where the source gives none, it is the file's
-        name and the row's number; where it gives no group, a question belongs to its passage, else to itself.
-
-    Raises:
-        DataError: The first problem, with its file and row, and how many others there are.
-    """
-    if limit is not None and limit < 1:
-        raise DataError(f"limit is {limit}; expected a number of questions, 1 or more")
-    questions: list[Question] = []
-    scan = _Scan(require_answers=require_answers).items(source, split)
-    for item in scan:
-        if isinstance(item, Problem):
-            others = sum(isinstance(other, Problem) for other in scan)
-            hint = (
-                f" (and {others} more: run `aspire-llm data check {shlex.quote(str(source))}` to see all)"
-                if others
-                else ""
-            )
-            raise DataError(f"{item}{hint}")
-        questions.append(item)
-        if len(questions) == limit:
-            break
-    return questions
-
-
-def load_splits(config: RunConfig) -> tuple[dict[Split, tuple[Question, ...]], tuple[Question, ...]]:
-    """The questions of a run, split, and the few-shot examples, which are taken from the training split.
-
-    Raises:
-        DataError: The data cannot be read, a split asks for more questions than there are, or no training question is
-            left beside the examples.
-    """
-    questions = demo_questions() if config.data.source == "demo" else load_questions(config.data.source)
-    if config.data.limit is not None and config.data.limit < len(questions):
-        # Drawn over the whole file: the first questions of a file are often about one article.
-        questions = random.Random(config.seed).sample(questions, config.data.limit)
-    counts = config.data.splits.counts(len(questions))
-    if empty := [split.value for split, count in counts.items() if not count]:
-        raise DataError(f"{len(questions)} questions leave none for {', '.join(empty)}; give data.splits in questions")
-    splits = split_questions(questions, counts, seed=config.seed)
-    wanted = config.data.num_examples
-    examples = tuple(question for question in splits[Split.TRAIN] if question.references)[:wanted]
-    train = tuple(question for question in splits[Split.TRAIN] if question not in examples)[: config.data.max_train]
-    if len(examples) < wanted or not train:
-        raise DataError(
-            f"data.num_examples is {wanted}, but the training split has {len(splits[Split.TRAIN])} questions; ask for "
-            "fewer"
-        )
-    return splits | {Split.TRAIN: train}, examples
-
-
-def check_data(source: str | Path, *, split: str | None = None, require_answers: bool = True) -> DataReport:
-    """Read a data set as `load_questions` does, and report everything that is wrong with it instead of raising."""
-    scan = _Scan(require_answers=require_answers)
-    problems: list[Problem] = []
-    questions = unanswerable = 0
-    groups = set()
-    for item in scan.items(source, split):
-        if isinstance(item, Problem):
-            problems.append(item)
-            continue
-        questions += 1
-        unanswerable += not item.answerable
-        groups.add(item.group)
-    return DataReport(", ".join(dict.fromkeys(scan.formats)), questions, len(groups), unanswerable, tuple(problems))
-
-
-@dataclass
-class _Scan:
-    """One walk over a source, which yields its questions and its problems in order.
-
-    Attributes:
-        require_answers: As in `load_questions`.
-        formats: The format of every file read so far.
-        seen: Every id so far, with its place and its question.
-    """
-
-    require_answers: bool
-    formats: list[str] = field(default_factory=list)
-    seen: dict[str, tuple[str, Question]] = field(default_factory=dict)
-
-    def items(self, source: str | Path, split: str | None) -> Iterator[Question | Problem]:
-        for part in _open_source(source, split):
-            if isinstance(part, Problem):
-                yield part
-            else:
-                yield from self._part(part)
-
-    def _part(self, part: "_Part") -> Iterator[Question | Problem]:
-        rows_format = None
-        is_empty = True
-        for row in part.rows():
-            if isinstance(row, Problem):
-                is_empty = False
-                yield row
-                continue
-            if rows_format is None:
-                rows_format = _recognise(row.record)
-                if rows_format is None:
-                    yield Problem(part.label, row.number, _unknown_structure(row.record))
-                    return
-                self.formats.append(rows_format.name)
-            for index, draft in enumerate(_drafts(rows_format, row.record), 1):
-                is_empty = False
-                item = self._build(draft, part, row.number, index)
-                if isinstance(item, Problem):
-                    yield item
-                else:
-                    yield from self._unless_repeated(item, part, row.number, draft.where, rows_format)
-        if is_empty:
-            yield Problem(part.label, None, "holds no questions")
-
-    def _build(self, draft: Draft | Fault, part: "_Part", row: int, index: int) -> Question | Problem:
-        if isinstance(draft, Fault):
-            return Problem(part.label, row, _at(draft.where, draft.message))
-        identifier = f"{part.name}:{row}:{index}" if draft.where else f"{part.name}:{row}"
-        try:
-            return build_question(draft, fallback_id=identifier, require_answers=self.require_answers)
-        except InvalidValueError as error:
-            return Problem(part.label, row, _at(draft.where, str(error)))
-
-    def _unless_repeated(
-        self, question: Question, part: "_Part", row: int, where: str, rows_format: Format
-    ) -> Iterator[Question | Problem]:
-        """The question; a problem if its id is taken; nothing if it is a repetition that the format allows."""
-        place, earlier = self.seen.setdefault(question.id, (f"{part.label}, row {row}", question))
-        if earlier is question:
-            yield question
-        elif not (rows_format.repeats and earlier == question):
-            message = f"the id {question.id!r} is taken by {place}; ids must be unique"
-            yield Problem(part.label, row, _at(where, message))
-
-
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One file or one hub split: what to call it in messages and in ids, and how to read its rows."""
+class Part:
+    """One file, hub split or embedded data set: what to call it in messages and in ids, and how to read its rows."""
 
     label: str
     name: str
     rows: Callable[[], Iterator[Row | Problem]]
 
 
-def _open_source(source: str | Path, split: str | None) -> Iterable[_Part | Problem]:
-    hub = None if isinstance(source, Path) else find_hub_dataset(source, split)
-    if isinstance(hub, Problem):
-        return [hub]
-    if hub is not None:
-        return [_Part(str(hub), f"{hub.name}/{hub.split}", hub.rows)]
-    if not os.path.exists(source):  # unlike Path.exists, never raises (a name too long, a NUL in it)
-        names = ", ".join(HUB_NAMES)
-        return [Problem(str(source), None, f"no such file or folder; names known here are {names}, hf:OWNER/NAME")]
-    path = Path(source)
+def find_path(source: str | Path) -> Path | None:
+    """The file or folder that a source means, or None where it is the name of a data set.
+
+    Raises:
+        DataError: The text is both, or neither.
+    """
+    path = _find_path(source)
+    if isinstance(path, Problem):
+        raise DataError(str(path))
+    return path
+
+
+def plain_name(source: str) -> str:
+    """The name of a data set without the ``name:`` that says that it is one."""
+    return source.removeprefix(_AS_NAME)
+
+
+def open_source(source: str | Path, split: str | None) -> list[Part | Problem]:
+    """What there is to read of a source."""
+    path = _find_path(source)
+    if isinstance(path, Problem):
+        return [path]
+    if path is None:
+        return [_open_name(plain_name(str(source)), split)]
     if path.is_dir():
         return _open_folder(path, split)
     if split is not None:
@@ -198,9 +66,47 @@ def _open_source(source: str | Path, split: str | None) -> Iterable[_Part | Prob
     return [_file_part(path)]
 
 
-def _open_folder(folder: Path, split: str | None) -> list[_Part | Problem]:
+def _find_path(source: str | Path) -> Path | Problem | None:
+    if isinstance(source, str) and source.startswith(_AS_NAME):
+        return None
+    path = Path(os.path.expanduser(source))
+    exists = os.path.exists(path)  # unlike Path.exists, never raises (a name too long, a NUL in it)
+    if isinstance(source, str) and _is_name(source):
+        if not exists:
+            return None
+        kind = "folder" if path.is_dir() else "file"
+        ways = f"./{source} for the {kind}, {_AS_NAME}{source} for the data set"
+        return Problem(source, None, f"is the name of a data set and a {kind} here; write {ways}")
+    return path if exists else Problem(str(source), None, f"no such file or folder; {_NAMES}")
+
+
+def _is_name(text: str) -> bool:
+    return text.startswith("hf:") or text.partition(":")[0] in {*HUB_NAMES, *_EMBEDDED}
+
+
+def _open_name(name: str, split: str | None) -> Part | Problem:
+    hub = find_hub_dataset(name, split)
+    if isinstance(hub, HubDataset):
+        return Part(str(hub), f"{hub.name}/{hub.split}", hub.rows)
+    if hub is not None:
+        return hub
+    embedded, _, own_split = name.partition(":")
+    if embedded not in _EMBEDDED:
+        return Problem(name, None, f"no data set of this name; {_NAMES}; for a file or folder give its path")
+    if own_split or split:
+        return Problem(name, None, f"the data set {embedded} has no splits of its own; leave the split out")
+    return Part(embedded, embedded, partial(_embedded_rows, embedded))
+
+
+def _embedded_rows(name: str) -> Iterator[Row]:
+    for number, own in enumerate(_EMBEDDED[name](), 1):
+        answers = list(own.references)
+        yield Row(number, {"id": own.id, "question": own.question, "answers": answers, "group": own.group})
+
+
+def _open_folder(folder: Path, split: str | None) -> list[Part | Problem]:
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in DATA_SUFFIXES and path.is_file())
+        files = sorted(path for path in folder.iterdir() if _is_data_file(path))
     except OSError as error:
         return [Problem(str(folder), None, f"cannot be read: {error.strerror or error}")]
     if not files:
@@ -212,30 +118,15 @@ def _open_folder(folder: Path, split: str | None) -> list[_Part | Problem]:
     return [_file_part(path) for path in chosen]
 
 
+def _is_data_file(path: Path) -> bool:
+    """Whether a file of a folder was put there as data: hidden files are what systems and editors leave."""
+    return path.suffix.lower() in DATA_SUFFIXES and not path.name.startswith((".", "~$")) and path.is_file()
+
+
 def _is_of_split(path: Path, split: str) -> bool:
     words = re.split(r"[^a-z0-9]+", path.stem.lower())
     return not set(words).isdisjoint(_OTHER_NAMES.get(split, (split.lower(),)))
 
 
-def _file_part(path: Path) -> _Part:
-    return _Part(str(path), path.name, partial(read_rows, path))
-
-
-def _recognise(record: Record) -> Format | None:
-    return next((known for known in _FORMATS if known.recognises(record)), None)
-
-
-def _unknown_structure(record: Record) -> str:
-    keys = ", ".join(repr(str(key)) for key in list(record)[:8]) or "no names at all"
-    return f"unknown structure (got {keys}); understood are {'; '.join(known.layout for known in _FORMATS)}"
-
-
-def _drafts(rows_format: Format, record: Record) -> Iterator[Draft | Fault]:
-    try:
-        yield from rows_format.drafts(record)
-    except InvalidValueError as error:
-        yield Fault(str(error))
-
-
-def _at(where: str, message: str) -> str:
-    return f"{where}: {message}" if where else message
+def _file_part(path: Path) -> Part:
+    return Part(str(path), path.name, partial(read_rows, path))

@@ -1,55 +1,77 @@
-"""Splits of given sizes that share no group."""
+"""Splits of given sizes that share no group: first the groups are divided, then each split draws from its own."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, zip_longest
 
+from aspire_llm.data.group_exchange import Group, exchange_groups
 from aspire_llm.errors import DataError
 from aspire_llm.records import Question, Split
 
-_ATTEMPTS = 50
-
-Group = tuple[Question, ...]
+_ATTEMPTS = 100
 
 
 def split_questions(
-    questions: Iterable[Question], sizes: Mapping[Split, int], *, seed: int
+    questions: Iterable[Question], sizes: Mapping[Split, int], *, targets: Collection[Split] = (), seed: int
 ) -> dict[Split, tuple[Question, ...]]:
-    """Divide questions into splits of exactly the sizes asked for, no group standing in two of them.
+    """Divide questions into splits of the sizes asked for, no group standing in two of them.
 
-    The groups are shuffled, then handed out one by one, each to the split that has the smallest share of its size so
-    far among those it fits into whole. The rest of a split is filled from a group that fits nowhere, cut to what is
-    missing: what is cut off is dropped, never given to another split. So every split is a random sample of groups. If
-    a few large groups make that impossible, other divisions are drawn, largest groups first.
+    All groups are divided among the splits, in proportion to the sizes, at random. Where a split's groups hold too few
+    questions for its size, as few groups as possible are exchanged until they do. Then each split draws its questions
+    evenly over its groups, in an order of which every beginning is even too. So a split draws on a share of the groups
+    like its share of the questions, and what is not drawn is dropped.
 
     The result depends on the questions, the sizes and the seed, not on the order of the questions.
 
     Args:
         questions: The whole data set. A question without a group is its own.
         sizes: How many questions each split gets; 0 gives an empty split.
-        seed: Of the shuffle.
+        targets: Splits that may get fewer, where their size would cost more exchanges than it is worth.
+        seed: Of the division and of the draws.
 
     Raises:
-        DataError: A size is negative, there are fewer questions than asked for, or no division was found because too
-            few groups hold too many of the questions.
+        DataError: A size is negative, there are fewer questions than asked for, or the groups cannot be divided so.
     """
     groups = _group(questions)
-    available = sum(len(group) for group in groups)
-    wanted = " + ".join(f"{size} {split}" for split, size in sizes.items())
-    asked = f"splits of {wanted} = {sum(sizes.values())} questions were asked for"
+    available = sum(map(len, groups))
+    asked = f"splits of {_in_words(sizes)} = {sum(sizes.values())} questions were asked for"
     if any(size < 0 for size in sizes.values()):
         raise DataError(f"{asked}; no size may be negative")
     if sum(sizes.values()) > available:
         raise DataError(f"{asked}, and there are {available} (in {len(groups)} groups); ask for fewer")
     rng = random.Random(seed)
-    for attempt in range(_ATTEMPTS):
-        rng.shuffle(groups)
-        splits = _allocate(groups, sizes, None if attempt == 0 else rng)
-        if splits is not None:
-            return splits
-    raise DataError(
-        f"{asked}, and the {available} there are stand in {len(groups)} groups (the largest of "
-        f"{max(map(len, groups))}) that cannot be divided so, as no group may stand in two splits; ask for fewer"
-    )
+    wanted = {split: size for split, size in sizes.items() if size}
+    divided = _divide(groups, wanted, targets, rng) if wanted else {}
+    if divided is None:
+        best = _divide(groups, wanted, wanted, rng)
+        assert best is not None
+        held = {split: min(size, sum(map(len, best[split]))) for split, size in wanted.items()}
+        raise DataError(
+            f"{asked}, and the {available} there are stand in {len(groups)} groups (the largest of "
+            f"{max(map(len, groups))}), none of which may stand in two splits; {_in_words(held)} can be had"
+        )
+    return {split: draw_evenly(divided.get(split, []), size, rng) for split, size in sizes.items()}
+
+
+def draw_evenly(groups: Sequence[Group], size: int, rng: random.Random) -> tuple[Question, ...]:
+    """As many questions, evenly over the groups: one of each, then another of each, and so on."""
+    shuffled = [list(group) for group in groups]
+    for group in shuffled:
+        rng.shuffle(group)
+    rounds = chain.from_iterable(zip_longest(*shuffled))
+    return tuple(question for question in rounds if question is not None)[:size]
+
+
+def sample_evenly(questions: Iterable[Question], size: int, *, seed: int) -> tuple[Question, ...]:
+    """As many questions of a data set, evenly over its groups; it depends on the seed, not on their order."""
+    rng = random.Random(seed)
+    groups = _group(questions)
+    rng.shuffle(groups)
+    return draw_evenly(groups, size, rng)
+
+
+def _in_words(sizes: Mapping[Split, int]) -> str:
+    return " + ".join(f"{size} {split}" for split, size in sizes.items())
 
 
 def _group(questions: Iterable[Question]) -> list[Group]:
@@ -60,34 +82,23 @@ def _group(questions: Iterable[Question]) -> list[Group]:
     return [tuple(sorted(groups[name], key=lambda question: question.id)) for name in sorted(groups)]
 
 
-def _allocate(
-    groups: Sequence[Group], sizes: Mapping[Split, int], rng: random.Random | None
-) -> dict[Split, tuple[Question, ...]] | None:
-    """One way to hand out the groups, or None if a split stays short.
+def _divide(
+    groups: list[Group], sizes: Mapping[Split, int], targets: Collection[Split], rng: random.Random
+) -> dict[Split, list[Group]] | None:
+    """All groups, each given to one split, or None where no division was found.
 
     Args:
-        groups: In the order in which they are handed out.
-        sizes: As in `split_questions`.
-        rng: None for the balanced way; else the largest groups go first, each to a split drawn by what it lacks.
+        groups: In any order.
+        sizes: As in `split_questions`, none of them 0.
+        targets: As there.
+        rng: Draws the divisions.
     """
-    splits: dict[Split, list[Question]] = {split: [] for split in sizes}
-    missing = dict(sizes)
-    spare: list[Group] = []
-    for group in groups if rng is None else sorted(groups, key=len, reverse=True):
-        fitting = [split for split in sizes if missing[split] >= len(group)]
-        if not fitting:
-            spare.append(group)
-            continue
-        if rng is None:
-            chosen = max(fitting, key=lambda split: missing[split] / sizes[split])
-        else:
-            chosen = rng.choices(fitting, [missing[split] for split in fitting])[0]
-        splits[chosen] += group
-        missing[chosen] -= len(group)
-    for split in sorted(sizes, key=lambda split: missing[split], reverse=True):
-        if missing[split] and spare:
-            group = min(spare, key=len)  # any of them is larger than what is missing; the smallest wastes least
-            spare.remove(group)
-            splits[split] += group[: missing[split]]
-            missing[split] = 0
-    return None if any(missing.values()) else {split: tuple(chosen) for split, chosen in splits.items()}
+    for attempt in range(_ATTEMPTS):
+        dealt: dict[Split, list[Group]] = {split: [] for split in sizes}
+        for group in rng.sample(groups, len(groups)):
+            # Whoever has the fewest for its size: each split gets one first, and all end near their shares.
+            dealt[min(sizes, key=lambda split: len(dealt[split]) / sizes[split])].append(group)
+        dealt = exchange_groups(dealt, sizes, targets, exponent=2 - attempt % 2)
+        if all(sum(map(len, dealt[split])) >= size for split, size in sizes.items() if split not in targets):
+            return dealt
+    return None

@@ -3,12 +3,10 @@
 Published: ``{"Data": [{"QuestionId", "Question", "Answer": {"Value", "Aliases"}}]}``. Hub: ``question_id``,
 ``question``, ``answer`` (``{"value", "aliases"}``). Table without a header: the question, a Python list of aliases.
 
-A question is its own group. The references are the value, then the aliases. A question may stand once with its web
-and once with its Wikipedia evidence: it counts once.
+Questions of one text are a group. The references are the value, then the aliases. A question may stand once with its
+web and once with its Wikipedia evidence: it counts once.
 """
 
-import ast
-import warnings
 from collections.abc import Iterator, Mapping
 
 from aspire_llm.data.validation import Draft, Format, InvalidValueError, Record, drop_blanks, read_list, read_record
@@ -28,7 +26,7 @@ def _drafts(record: Record) -> Iterator[Draft]:
             id=record.get("QuestionId"),
         )
     elif "aliases" in record:
-        yield Draft(question=record.get("question"), answers=_python_list(record["aliases"]))
+        yield Draft(question=record.get("question"), answers=_aliases(record["aliases"]))
     else:
         yield Draft(
             question=record.get("question"),
@@ -45,16 +43,10 @@ def _answers(answer: object, *, value: str, aliases: str) -> list[object]:
     return [text for text in drop_blanks([names.get(value), *others]) if text != _UNKNOWN]
 
 
-def _python_list(cell: object) -> object:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a backslash in an alias is no concern of the user's
-            value = ast.literal_eval(str(cell))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        value = None
-    if not isinstance(value, list):
+def _aliases(cell: object) -> object:
+    if not isinstance(cell, list):
         raise InvalidValueError("the second column must be a Python list of aliases, e.g. ['Paris', 'City of Paris']")
-    return drop_blanks(value)
+    return drop_blanks(cell)
 
 
 FORMAT = Format(

@@ -1,6 +1,7 @@
 """Between a row and a `Question`: every format maps its rows to drafts, and drafts are validated here, once."""
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -80,14 +81,14 @@ def build_question(draft: Draft, *, fallback_id: str, require_answers: bool) -> 
     if references and not draft.answerable:
         raise InvalidValueError("the question is marked as impossible to answer and has an answer")
     context = None if _is_blank(draft.context) else read_text(draft.context, "'context'")
-    identifier = _identifier(draft.id, "'id'") or fallback_id
+    history = _history(draft.history)
     return Question(
-        id=identifier,
+        id=_identifier(draft.id, "'id'") or fallback_id,
         question=question,
         references=references,
         context=context,
-        history=_history(draft.history),
-        group=_identifier(draft.group, "'group'") or (identifier if context is None else _passage_group(context)),
+        history=history,
+        group=_identifier(draft.group, "'group'") or _group_by_text(question, context, history),
         answerable=draft.answerable,
     )
 
@@ -188,9 +189,18 @@ def _identifier(value: object, name: str) -> str | None:
     return read_text(value, name)
 
 
-def _passage_group(context: str) -> str:
-    """A name for a passage: questions of one passage must not stand in two splits, also where nobody named it."""
-    return f"passage-{hashlib.sha256(context.encode()).hexdigest()[:16]}"
+def _group_by_text(question: str, context: str | None, history: tuple[tuple[str, str], ...]) -> str:
+    """The group of a question that was given none: what must not stand in two splits is its passage, else its text."""
+    kind, text = ("question", question) if context is None else ("passage", context)
+    if context is None and history:
+        text = "\n".join([*(turn for pair in history for turn in pair), question])
+    return f"{kind}-{hashlib.sha256(_normalised(text).encode()).hexdigest()[:16]}"
+
+
+def _normalised(text: str) -> str:
+    """A text without what makes no other text of it: letter case, white space, punctuation around it."""
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return folded.strip(" .,:;?!¿¡。？！\"'") or folded
 
 
 def _is_blank(value: object) -> bool:

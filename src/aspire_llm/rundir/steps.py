@@ -47,7 +47,17 @@ _BEAMS = ("stage2.num_beams", "stage2.max_new_tokens", "stage2.length_penalty")
 _DRAWS = ("rivals.num_samples", "rivals.temperature", "stage2.max_new_tokens")
 _READ = ("prompts", CUT_CONTEXTS)
 _JUDGED = ("self_eval_adapter", "novelty.safetensors")
-_DATA = ("data.path", "data.name", "data.limit", "data.splits", "data.num_examples")
+_DATA = (
+    "data.path",
+    "data.name",
+    "data.train",
+    "data.validation",
+    "data.calibration",
+    "data.test",
+    "data.limit",
+    "data.splits",
+    "data.num_examples",
+)
 
 OUTPUTS = (
     Output("prompts", (), ("model", "dtype", "seed", *_DATA)),

@@ -59,6 +59,9 @@ def verdict_examples(
     Where no sample is wrong, the empty answer is. An unanswerable question has no S_c. With `learn_from: likeliest`, a
     question's only answer is its likeliest sample, in S_c or in S_w.
 
+    No sequence of tokens stands in both sets: a reference that had to be cut to the longest answer says what the same
+    tokens would say as a sample, so it is left out where they were sampled and labelled wrong.
+
     Args:
         prompts: The questions.
         samples: By question id, likeliest first.
@@ -77,11 +80,13 @@ def verdict_examples(
             question, samples[question.id], max_correct=config.max_correct, max_wrong=config.max_wrong
         )
         references = [encoder.shortened(encoder.answer(prompt, r)) for r in question.references[:1]]
+        called_wrong = {(), *(own.answer.token_ids for own in samples[question.id] if not own.correct)}
+        called_right = references + [own.answer.token_ids for own in correct]
         examples.append(
             VerdictExample(
                 prompt,
-                correct=tuple(references + [labelled.answer.token_ids for labelled in correct]),
-                wrong=tuple(labelled.answer.token_ids for labelled in wrong) or ((),),
+                correct=tuple(ids for ids in dict.fromkeys(called_right) if ids not in called_wrong),
+                wrong=tuple(own.answer.token_ids for own in wrong) or ((),),
             )
         )
     return examples
