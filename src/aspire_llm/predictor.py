@@ -8,14 +8,14 @@ from torch import Tensor
 
 from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
-from aspire_llm.demo import MODEL_DIR
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.cache.expanded import check_readable
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
-from aspire_llm.lm.model import Backbone, load_backbone
+from aspire_llm.lm.loading import load_backbone
+from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Prediction, Question, SampledAnswer
@@ -119,9 +119,8 @@ class SelectivePredictor:
 
 
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
-    """The frozen model of a configuration; ``demo`` is the embedded one."""
-    source = MODEL_DIR if config.model == "demo" else config.model
-    backbone = load_backbone(source, device=device or config.device, dtype=config.dtype, speed=config.speed)
+    """The frozen model of a configuration."""
+    backbone = load_backbone(config.model, device=device or config.device, dtype=config.dtype, speed=config.speed)
     check_readable(backbone)
     return backbone
 

@@ -95,7 +95,8 @@ class SoftPrompt(NoAdapter):
     def initialise(cls, backbone: Backbone, num_soft_tokens: int, seed: int) -> "SoftPrompt":
         """Start from the embeddings of tokens sampled from the vocabulary (Lester et al. 2021, §3.2)."""
         generator = torch.Generator().manual_seed(seed)
-        token_ids = torch.randint(len(backbone.tokenizer), (num_soft_tokens,), generator=generator)
+        known = min(len(backbone.tokenizer), backbone.num_embeddings)
+        token_ids = torch.randint(known, (num_soft_tokens,), generator=generator)
         return cls(backbone, backbone.embed(token_ids.to(backbone.device)))
 
     def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
