@@ -61,7 +61,7 @@ def resolve_run(
     if model is not None:
         changes.append(("model", model))
     if data is not None:
-        is_path = Path(data).exists()
+        is_path = Path(data).expanduser().exists()
         changes += [("data.path", data if is_path else None), ("data.name", None if is_path else data)]
     if seed is not None:
         changes.append(("seed", seed))

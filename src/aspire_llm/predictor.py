@@ -16,6 +16,7 @@ from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.model_files import check_model
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Prediction, Question, SampledAnswer
@@ -60,11 +61,12 @@ class SelectivePredictor:
             device: Another device than the run was made on.
 
         Raises:
-            RunDirectoryError: There is no run, or it was not finished.
+            RunDirectoryError: There is no run, it was not finished, or its model has changed.
             ModelError: Its model cannot be loaded.
         """
         directory = RunDirectory.open(Path(run))
         config = directory.config
+        check_model(directory.path, config.model)
         backbone = load_model(config, device)
         model = AdaptedModel(
             backbone,

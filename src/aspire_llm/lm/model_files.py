@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aspire_llm.demo import MODEL_DIR
-from aspire_llm.errors import ModelError
+from aspire_llm.errors import ModelError, RunDirectoryError
+from aspire_llm.rundir.provenance import PROVENANCE
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read, whole or in parts with an index
 _TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model")
@@ -107,6 +108,19 @@ def model_digest(model: str | Path) -> str | None:
         return digests[0]
     named = "".join(f"{file.name} {digest}\n" for file, digest in zip(files, digests, strict=True))
     return hashlib.sha256(named.encode()).hexdigest()
+
+
+def check_model(run: Path, model: str) -> None:
+    """Refuse a run whose model is no longer the one that it was made with.
+
+    Raises:
+        RunDirectoryError: The files of the model have changed.
+    """
+    known = PROVENANCE.read(run).model.sha256 if PROVENANCE.exists(run) else None
+    if known and (found := model_digest(model)) and found != known:
+        raise RunDirectoryError(
+            f"{run}: the model {model} has changed since this run was made; put the old files back, or make another run"
+        )
 
 
 def file_digest(path: Path) -> str:
