@@ -1,9 +1,12 @@
 """GGUF files, converted once into a folder that transformers loads like any other."""
 
+import logging
 import os
 import shutil
 import tempfile
+from contextlib import redirect_stderr
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -11,6 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.model_files import file_digest
+
+_logger = logging.getLogger(__name__)
 
 
 def converted(file: Path) -> Path:
@@ -29,10 +34,12 @@ def converted(file: Path) -> Path:
         return folder
     if find_spec("gguf") is None:
         raise ModelError(f"{file}: reading GGUF needs a package; pip install 'aspire-llm[gguf]'")
+    _logger.warning("reading %s for the first time; it is kept, converted, in %s", file.name, folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as temporary:
-            _convert(file, Path(temporary) / "model")
+            with redirect_stderr(StringIO()):  # progress bars that cannot be turned off
+                _convert(file, Path(temporary) / "model")
             _move(Path(temporary) / "model", folder)
     except OSError as error:
         raise ModelError(f"{file}: cannot keep it converted in {folder.parent} ({error.strerror or error})") from error
@@ -50,7 +57,8 @@ def _convert(file: Path, folder: Path) -> None:
             trust_remote_code=False,
         )
         config = packed.config
-        del config.quantization_config  # with which save_pretrained refuses
+        if hasattr(config, "quantization_config"):  # with which save_pretrained refuses
+            del config.quantization_config
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
         plain.load_state_dict(packed.state_dict())
     except Exception as error:  # whatever other libraries make of a file that they cannot read

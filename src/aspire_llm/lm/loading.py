@@ -65,7 +65,8 @@ def load(
     """
     found = find_model(model)
     if isinstance(found, Path) and found.is_file():
-        found = converted(found)
+        with _quietly():
+            found = converted(found)
     if isinstance(found, Path):
         check_files(found)
     hint = f"; {PRESETS[str(model)].install} gives it without the hub" if str(model) in PRESETS else ""

@@ -26,11 +26,12 @@ class TextCodec:
         probe = tokenizer("a", return_special_tokens_mask=True)
         text_begins = probe["special_tokens_mask"].index(0)
         self.before: tuple[int, ...] = tuple(probe["input_ids"][:text_begins])
-        controls = control_tokens(tokenizer) | {terminator}
+        controls = self._controls = control_tokens(tokenizer) | {terminator}
         self._encoder = tokenizer
-        names = [tokenizer.convert_ids_to_tokens(token) for token in sorted(controls)]
-        if any(token in controls for name in names for token, _ in self.text_tokens(name)):
-            self._encoder = _without(tokenizer, {name for name in names if name is not None})
+        never = controls if tokenizer.unk_token_id is None else controls | {tokenizer.unk_token_id}
+        names = {tokenizer.convert_ids_to_tokens(token) for token in never}
+        if any(token in never for name in names for token, _ in self.text_tokens(name)):
+            self._encoder = _without(tokenizer, names)
 
     def encode(self, text: str) -> list[tuple[int, int]]:
         """Tokens of a text, and where in it each begins; those before the text begin at 0."""
@@ -46,9 +47,8 @@ class TextCodec:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of tokens, stripped; what controls is left out."""
-        text: str = self._tokenizer.decode(
-            list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        said = [token for token in token_ids if token not in self._controls]
+        text: str = self._tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text.strip()
 
 
@@ -66,6 +66,8 @@ def _without(tokenizer: PreTrainedTokenizerBase, names: Set[str]) -> PreTrainedT
     for token in core["added_tokens"]:
         token["content"] = hidden.get(token["content"], token["content"])
     model = core["model"]
+    if "unk_token" in model:
+        model["unk_token"] = hidden.get(model["unk_token"], model["unk_token"])
     if isinstance(model["vocab"], dict):
         model["vocab"] = {hidden.get(token, token): number for token, number in model["vocab"].items()}
     else:

@@ -54,6 +54,7 @@ class EntailmentModel:
                 [pairs[i][1] for i in indices],
                 padding=True,
                 truncation=True,
+                split_special_tokens=True,  # "[SEP]" in an answer is text
                 return_tensors="pt",
             ).to(self._model.device)
             found |= zip(indices, self._model(**encoded).logits.float(), strict=True)
