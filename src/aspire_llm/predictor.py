@@ -29,6 +29,8 @@ from aspire_llm.selection import Calibration, Infeasible
 class SelectivePredictor:
     """Answers questions with the likeliest answer and its selection score, and withholds what it is not sure of.
 
+    Several threads may use one predictor: they are answered one after the other.
+
     Args:
         model: θ + θp + θs.
         encoder: Tokenizes for that model.
@@ -86,15 +88,17 @@ class SelectivePredictor:
             ModelError: A prompt does not fit the model's window.
         """
         asked = [Question(str(i), own) if isinstance(own, str) else own for i, own in enumerate(questions)]
-        return self.predict_prompts([self.encoder.prompt(question) for question in asked])
+        with self.model.backbone.lock:
+            return self.predict_prompts([self.encoder.prompt(question) for question in asked])
 
     def predict_prompts(self, prompts: Sequence[EncodedPrompt]) -> list[Prediction]:
         """Answer questions that are encoded already, in their order; otherwise as `predict`."""
-        found = by_length(
-            [len(prompt.token_ids) for prompt in prompts],
-            self._config.stage2.batch_size,
-            lambda indices: self._answer_batch([prompts[i] for i in indices]),
-        )
+        with self.model.backbone.lock:
+            found = by_length(
+                [len(prompt.token_ids) for prompt in prompts],
+                self._config.stage2.batch_size,
+                lambda indices: self._answer_batch([prompts[i] for i in indices]),
+            )
         return [
             self.rule.decide(
                 prompt.question, answer, float(verdict.exp()), float(verdict), self._rouge_l(prompt.question, answer)

@@ -206,8 +206,7 @@ def num_soft_tokens(backbone: Backbone, task: TrainingConfig, self_evaluation: T
 
 def _lora_token_ids(backbone: Backbone, name: str) -> list[int]:
     text = VERDICT_TEXT if name == SELF_EVALUATION else ""
-    token_ids: list[int] = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return token_ids
+    return [token for token, _ in backbone.text.text_tokens(text)]
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import partial
+from threading import RLock
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -64,6 +65,7 @@ class Backbone:
         num_layers: Decoder layers.
         eos_token_id: The terminator.
         text: Turns text into tokens and back.
+        lock: Held while the model answers: which LoRA adapters are active is state of the model.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, speed: Speed = "fast") -> None:
@@ -82,6 +84,7 @@ class Backbone:
         self.cache_argument, self.takes_positions = cache_argument(model), takes_positions(model)
         self.sliding_window = sliding_window(model)
         self.expands = False
+        self.lock = RLock()
         self._has_slid = False
         self.width, self.num_embeddings = self._embedding.embedding_dim, self._embedding.num_embeddings
         self.num_layers: int = model.config.get_text_config().num_hidden_layers
