@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import tiny_model
 from transformers import PreTrainedTokenizerFast
 
@@ -110,16 +109,6 @@ def test_a_folder_that_is_no_run(capsys, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
     fails_with(capsys, ["run", "--output", str(tmp_path), "--fresh"], "holds no run")
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "precious"
-
-
-def test_pickle_weights_only(capsys, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    model = tiny_model("llama", len(tokenizer))
-    model.config.save_pretrained(tmp_path / "m")
-    tokenizer.save_pretrained(tmp_path / "m")
-    torch.save(model.state_dict(), tmp_path / "m" / "pytorch_model.bin")
-    data = write_rows(tmp_path / "d.jsonl", GOOD_ROWS)
-    arguments = ["run", "--model", str(tmp_path / "m"), "--data", data, *SMALL, "--output", str(tmp_path / "r")]
-    fails_with(capsys, arguments, "no *.safetensors weights")
 
 
 def test_no_model_there(capsys, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from aspire_llm.errors import DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import TASK, load_adapter
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.model import load_backbone
+from aspire_llm.lm.loading import load_backbone
 from aspire_llm.pipeline import Pipeline
 from aspire_llm.predictor import decode_likeliest
 from aspire_llm.records import Question, Split

@@ -1,13 +1,14 @@
 """The predictor of a finished run, as other programs use it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import parse_config
+from aspire_llm.config_files import parse_config, with_changes
 from aspire_llm.errors import ModelError, RunDirectoryError
 from aspire_llm.records import Question
 
@@ -69,3 +70,19 @@ def test_what_cannot_be_loaded_or_asked_is_one_line(finished: Path, tmp_path: Pa
         SelectivePredictor.load(finished, device="nowhere")
     with pytest.raises(ModelError, match=r"leaves .* beside soft tokens and answer"):
         SelectivePredictor.load(finished).predict([Question("long", "Who? " * 200)])
+
+
+@pytest.mark.parametrize("adapter", ["soft_prompt", "lora"])
+def test_threads_change_no_answer(adapter: str, config: RunConfig, tmp_path: Path) -> None:
+    """Eight threads on two predictors give what one thread gives, and leave the predictors as they were."""
+    trained = {"adapter": adapter, "lora_rank": 2}
+    changes = [(f"{stage}.{key}", value) for stage in ("stage1", "stage3") for key, value in trained.items()]
+    run(with_changes(config, changes), tmp_path / "run")
+    predictors = [SelectivePredictor.load(tmp_path / "run") for _ in range(2)]
+    questions = [[f"Where was piano {i} built?", f"Who owned the old piano {i}?"] for i in range(24)]
+    alone = [predictors[0].predict(pair) for pair in questions]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda i: predictors[i % 2].predict(questions[i]), range(len(questions))))
+    assert together == alone
+    for predictor in predictors:
+        assert [predictor.predict(pair) for pair in questions] == alone

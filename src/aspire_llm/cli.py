@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = jobs.add_parser("run", help="all three stages, predictions, metrics and report")
     run.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="default: the embedded demonstration")
-    run.add_argument("--model", help="a folder, a hub id, or demo")
+    run.add_argument("--model", help="a folder, a GGUF file, a hub id, demo or smollm2")
     run.add_argument("--data", help="a file, a folder, a data set name, hf:OWNER/NAME, or demo")
     run.add_argument("--output", type=Path, help="the run directory (default: runs/NAME of the config)")
     run.add_argument("--seed", type=int)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aspire_llm.records import Split
 
+MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 # A whole number counts questions; a fraction below 1 is a share of the data set.
@@ -229,7 +231,8 @@ class RunConfig(_Section):
     """Everything that determines a run.
 
     Attributes:
-        model: ``demo``, a folder or a hub id of a decoder-only model.
+        model: ``demo`` (embedded), ``smollm2`` (SmolLM2-135M-Instruct), or a folder, a GGUF file or a hub id of a
+            decoder-only model.
         seed: Seeds splits, initialisation, data order, sampling and the bootstrap.
         device: ``auto`` (CUDA where there is one), or a torch device.
         dtype: Floating-point type of the frozen model; adapters are float32 throughout.

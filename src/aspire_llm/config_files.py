@@ -1,6 +1,7 @@
 """Reading, checking and changing the settings of a run: YAML files and `key.path=value` overrides."""
 
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from aspire_llm.config import RunConfig
+from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.errors import ConfigError
 
 
@@ -64,6 +65,17 @@ def with_changes(config: RunConfig, changes: Sequence[tuple[str, object]]) -> Ru
     for key, value in changes:
         _set(settings, key.split("."), value)
     return parse_config(settings)
+
+
+def with_whole_paths(config: RunConfig) -> RunConfig:
+    """The configuration with absolute paths, which mean the same wherever it is read; names and hub ids stay."""
+    settings = flatten(config.model_dump(mode="json"))
+    paths = [(key, Path(settings[key])) for key in ("data.path", "rivals.judge") if settings[key] is not None]
+    for key in ("model", "rivals.nli_model"):
+        text, path = settings[key], Path(settings[key] or "")
+        if text and text not in MODEL_NAMES and (text.startswith(("~", ".")) or path.exists()):
+            paths.append((key, path))
+    return with_changes(config, [(key, os.path.abspath(path.expanduser())) for key, path in paths])
 
 
 def parse_change(text: str) -> tuple[str, object]:

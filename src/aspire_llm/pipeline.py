@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import with_whole_paths
 from aspire_llm.data import load_splits
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.catalogue import UNTUNED, score_outputs
 from aspire_llm.methods.evaluation import evaluate_run
@@ -80,6 +82,7 @@ def run(
     Raises:
         AspireError: The settings, the data, the model or the directory do not fit; nothing is half written.
     """
+    config = with_whole_paths(config)
     directory = RunDirectory.plan(Path(output), config, fresh=fresh, remake=remake)
     names, left_out = resolve_methods(methods, config)
     with directory:
@@ -121,13 +124,15 @@ class Pipeline:
         """Make the directory, or go on with what is there: what other settings make stale is removed.
 
         Raises:
-            RunDirectoryError: The run was begun with other questions.
+            RunDirectoryError: The run was begun with other questions, or with other weights of the model.
         """
         earlier = self.directory.is_begun and PROVENANCE.exists(self.folder)
         table = (*OUTPUTS, *score_outputs())
         outdated = stale(self.directory.changed, table)
         if earlier and not any(key == "seed" or key.startswith("data.") for key in self.directory.changed):
             self._check_data()
+        if earlier and "model" not in self.directory.changed:
+            check_model(self.folder, self.config.model)
         if any(output.name == CUT_CONTEXTS for output in outdated):
             known = PROVENANCE.read(self.folder).data.contexts_cut if earlier else 0
             outdated = stale(self.directory.changed, table, contexts_cut=bool(known or self.model.contexts_cut))

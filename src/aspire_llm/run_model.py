@@ -29,6 +29,7 @@ from aspire_llm.lm.adapters import (
 )
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
+from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.lm.tokenization import EncodedPrompt
@@ -108,7 +109,9 @@ class RunModel:
     @property
     def facts(self) -> ModelFacts:
         """For the provenance of the run."""
-        return ModelFacts(self._config.model, self.backbone.model.config.model_type, self.backbone.num_parameters)
+        name = self._config.model
+        kind, size = self.backbone.model.config.model_type, self.backbone.num_parameters
+        return ModelFacts(name, kind, size, model_digest(name))
 
     @property
     def hardware(self) -> HardwareFacts:

@@ -17,7 +17,8 @@ from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.lm import cpu
 from aspire_llm.lm.decoding.beam_search import beam_search
-from aspire_llm.lm.model import Backbone, Speed, load_backbone
+from aspire_llm.lm.loading import load_backbone
+from aspire_llm.lm.model import Backbone, Speed
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss

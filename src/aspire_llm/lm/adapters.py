@@ -95,7 +95,8 @@ class SoftPrompt(NoAdapter):
     def initialise(cls, backbone: Backbone, num_soft_tokens: int, seed: int) -> "SoftPrompt":
         """Start from the embeddings of tokens sampled from the vocabulary (Lester et al. 2021, §3.2)."""
         generator = torch.Generator().manual_seed(seed)
-        token_ids = torch.randint(len(backbone.tokenizer), (num_soft_tokens,), generator=generator)
+        known = min(len(backbone.tokenizer), backbone.num_embeddings)
+        token_ids = torch.randint(known, (num_soft_tokens,), generator=generator)
         return cls(backbone, backbone.embed(token_ids.to(backbone.device)))
 
     def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
@@ -205,8 +206,7 @@ def num_soft_tokens(backbone: Backbone, task: TrainingConfig, self_evaluation: T
 
 def _lora_token_ids(backbone: Backbone, name: str) -> list[int]:
     text = VERDICT_TEXT if name == SELF_EVALUATION else ""
-    token_ids: list[int] = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return token_ids
+    return [token for token, _ in backbone.text.text_tokens(text)]
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:

@@ -79,15 +79,21 @@ def check_supported(model: PreTrainedModel) -> None:
 
 
 @torch.no_grad()
-def check_embeddings(model: PreTrainedModel) -> None:
-    """Refuse models that do more with token ids than to look their embeddings up, and leave it out without ids.
+def check_reading(model: PreTrainedModel) -> None:
+    """Refuse models that read embeddings otherwise than ids, that see what comes later, or that compute no numbers.
 
     Raises:
-        ModelError: The model's logits tell embeddings from ids.
+        ModelError: The model's logits say so.
     """
     token_ids = torch.arange(4, device=model.device)[None]
+    kind = model.config.model_type
     expected = model(input_ids=token_ids, use_cache=False).logits
+    if not expected.isfinite().all():
+        raise ModelError(f"the weights of this {kind!r} model give logits that are not finite; get the model again")
     logits = model(inputs_embeds=model.get_input_embeddings()(token_ids), use_cache=False).logits
     if (logits - expected).abs().max() > 1e-3 * expected.abs().max():
-        kind = model.config.model_type
         raise ModelError(f"models of type {kind!r} read token embeddings otherwise than tokens; use another")
+    other_end = torch.cat([token_ids[:, :-1], token_ids[:, :1]], dim=1)
+    logits = model(input_ids=other_end, use_cache=False).logits
+    if (logits - expected)[:, :-1].abs().max() > 1e-3 * expected.abs().max():
+        raise ModelError(f"this {kind!r} model sees tokens that come later (a masked LM); a causal one is needed")

@@ -1,4 +1,4 @@
-"""The frozen language model: loading it safely, and its one forward pass over embeddings.
+"""The frozen language model and its one forward pass over embeddings.
 
 Passes over shared prefixes give the model explicit embeddings, positions and a 4-D mask. Models differ in how they
 derive the last two (OPT from the mask, GPT-2 from the cache length), and all of them derive them wrongly for padded
@@ -11,20 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import partial
-from pathlib import Path
+from threading import RLock
 from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.architecture import (
     cache_argument,
-    check_embeddings,
+    check_reading,
     check_supported,
     layer_types,
     sliding_window,
@@ -35,6 +34,7 @@ from aspire_llm.lm.architecture import (
 from aspire_llm.lm.cpu import speed_up
 from aspire_llm.lm.masks import additive
 from aspire_llm.lm.memory import free_memory
+from aspire_llm.lm.text import TextCodec
 from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer
 
 Speed: TypeAlias = Literal["fast", "plain"]
@@ -61,14 +61,17 @@ class Backbone:
         expands: Whether a model that shares no prefixes was seen to read expanded branches rightly.
         fast: What is faster than the model's own ways; None where `speed` is plain.
         width: Width d of the token embeddings.
+        num_embeddings: How many tokens have one.
         num_layers: Decoder layers.
         eos_token_id: The terminator.
+        text: Turns text into tokens and back.
+        lock: Held while the model answers: which LoRA adapters are active is state of the model.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, speed: Speed = "fast") -> None:
         check_supported(model)
         self.model = model.eval().requires_grad_(False)
-        check_embeddings(self.model)
+        check_reading(self.model)
         self.fast = speed_up(self.model) if speed == "fast" else None
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
@@ -81,13 +84,15 @@ class Backbone:
         self.cache_argument, self.takes_positions = cache_argument(model), takes_positions(model)
         self.sliding_window = sliding_window(model)
         self.expands = False
+        self.lock = RLock()
         self._has_slid = False
-        self.width = self._embedding.embedding_dim
+        self.width, self.num_embeddings = self._embedding.embedding_dim, self._embedding.num_embeddings
         self.num_layers: int = model.config.get_text_config().num_hidden_layers
         eos = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
         if not isinstance(eos, int):
             raise ModelError(f"the tokenizer's end-of-sequence token is {eos!r}; one is needed to end answers")
         self.eos_token_id = eos
+        self.text = TextCodec(tokenizer, eos)
 
     @property
     def device(self) -> torch.device:
@@ -211,47 +216,3 @@ def _recomputed(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -
     # The second time comes after the pass has ended, and attention depends on the pass.
     context = copy_context()
     return checkpoint(partial(context.run, forward), *arguments, use_reentrant=False, **keywords)
-
-
-def load_backbone(
-    model: str | Path, *, device: str = "auto", dtype: str = "float32", speed: Speed = "fast"
-) -> Backbone:
-    """Load a model by folder or hub id: safetensors only, no code from the repository is run.
-
-    Args:
-        model: Folder or hub id.
-        device: Of torch, or ``auto``: CUDA where there is one.
-        dtype: Floating-point type of the weights.
-        speed: See `Backbone`.
-
-    Raises:
-        ModelError: The folder or id does not exist, holds no safetensors weights, or is not a supported decoder.
-    """
-    folder = Path(model)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{folder}: no config.json; a model folder as saved by save_pretrained is needed")
-        if not any(folder.glob("*.safetensors")):
-            raise ModelError(f"{folder}: no *.safetensors weights (pickle files are not loaded); convert them first")
-    transformers_logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        loaded = AutoModelForCausalLM.from_pretrained(
-            model, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"cannot load model {str(model)!r}: {reason}") from error
-    return Backbone(loaded.to(resolve_device(device)), tokenizer, speed=speed)
-
-
-def resolve_device(device: str) -> torch.device:
-    """The torch device of a name; ``auto`` is CUDA where there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r} is not available here; use auto, cpu or an existing cuda:N") from error
-    return resolved

@@ -20,7 +20,7 @@ class EncodedPrompt:
         question: As it was asked.
         shown: The question with its context as it was cut to fit the window; the same where it fits.
         text: The prompt.
-        token_ids: Its tokens, special ones of the tokenizer included.
+        token_ids: Its tokens, after those that the tokenizer puts before every text.
         num_example_tokens: First tokens that are the few-shot examples', which every prompt of a run begins with.
     """
 
@@ -112,8 +112,7 @@ class Encoder:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of an answer, stripped."""
-        text: str = self._backbone.tokenizer.decode(list(token_ids), skip_special_tokens=True)
-        return text.strip()
+        return self._backbone.text.decode(token_ids)
 
     def _render(self, question: Question) -> tuple[str, tuple[int, ...]]:
         text = render_prompt(question, self._examples)
@@ -135,20 +134,12 @@ class Encoder:
 
     def _continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
         # Tokenised together: alone, a SentencePiece tokenizer would put a prefix space before the continuation.
-        encoding = self._backbone.tokenizer(prompt + continuation, return_offsets_mapping=True)
-        starts = (start for start, _ in encoding["offset_mapping"])
-        pairs = zip(encoding["input_ids"], starts, strict=True)
-        return tuple(token for token, start in self._unterminated(list(pairs)) if start >= len(prompt))
+        pairs = self._backbone.text.encode(prompt + continuation)
+        return tuple(token for token, start in pairs if start >= len(prompt))
 
     def tokens(self, text: str) -> tuple[int, ...]:
-        """Tokens of any text, special ones of the tokenizer included, but for a terminator."""
-        token_ids = self._backbone.tokenizer(text)["input_ids"]
-        return tuple(token for token, _ in self._unterminated([(token, 0) for token in token_ids]))
-
-    def _unterminated(self, tokens: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Without the terminator that some tokenizers append to every text."""
-        ends = len(tokens) > 1 and tokens[-1][0] == self._backbone.eos_token_id
-        return tokens[:-1] if ends else tokens
+        """Tokens of any text, after those that the tokenizer puts before every text."""
+        return tuple(token for token, _ in self._backbone.text.encode(text))
 
 
 def _with_context(question: Question, length: int) -> Question:

@@ -11,13 +11,22 @@ import torch
 from jaxtyping import Float
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    Cache,
+    DynamicCache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.cache_utils import CacheLayerMixin
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.models.auto.tokenization_auto import get_tokenizer_config, tokenizer_class_from_name
 from transformers.pytorch_utils import Conv1D
 
 __all__ = [
@@ -29,10 +38,12 @@ __all__ = [
     "FastGELUActivation",
     "GradientCheckpointingLayer",
     "NewGELUActivation",
+    "core_of",
     "exchange_attention",
     "flash_attention",
     "flash_attention_backward",
     "get_peft_model_state_dict",
+    "get_tokenizer_config",
     "has_onednn",
     "is_stateful",
     "onednn_layout",
@@ -40,9 +51,16 @@ __all__ = [
     "restore_attention",
     "sdpa_attention_forward",
     "set_peft_model_state_dict",
+    "tokenizer_class_from_name",
 ]
 
 _SDPA = "sdpa"
+
+
+def core_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """What a fast tokenizer wraps."""
+    core: Tokenizer = tokenizer.backend_tokenizer
+    return core
 
 
 def is_stateful(model: PreTrainedModel) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from aspire_llm.errors import ModelError
+from aspire_llm.lm.loading import load
 
 _BATCH = 64
 
@@ -15,7 +16,7 @@ class EntailmentModel:
     """A sequence classifier with a label for entailment.
 
     Args:
-        name: Folder or hub id (safetensors only; no code of a repository is run).
+        name: Folder or hub id; no code of a repository is run.
         device: Where it runs.
 
     Raises:
@@ -23,13 +24,8 @@ class EntailmentModel:
     """
 
     def __init__(self, name: str | Path, device: torch.device) -> None:
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(name)
-            self._model = AutoModelForSequenceClassification.from_pretrained(
-                name, use_safetensors=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"cannot load NLI model {str(name)!r}: {str(error).strip().splitlines()[0]}") from error
+        loaded = load(AutoModelForSequenceClassification, name, torch.float32, "NLI model")
+        self._model, self._tokenizer = loaded
         labels = {index: label.lower() for index, label in self._model.config.id2label.items()}
         entailment = [i for i, label in labels.items() if label.startswith("entail")]
         if len(entailment) != 1:
@@ -58,6 +54,7 @@ class EntailmentModel:
                 [pairs[i][1] for i in indices],
                 padding=True,
                 truncation=True,
+                split_special_tokens=True,  # "[SEP]" in an answer is text
                 return_tensors="pt",
             ).to(self._model.device)
             found |= zip(indices, self._model(**encoded).logits.float(), strict=True)

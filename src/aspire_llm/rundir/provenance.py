@@ -18,11 +18,19 @@ _PACKAGES = ("aspire-llm", "torch", "transformers", "peft", "tokenizers", "numpy
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The model of a run: what it was called, its kind, and its parameters without adapters."""
+    """The model of a run.
+
+    Attributes:
+        name: What it was called.
+        type: Its kind.
+        parameters: Its own, without adapters.
+        sha256: Digest of the files that it was read from; None where they were not at hand.
+    """
 
     name: str
     type: str
     parameters: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,217 @@
+"""Getting weights and tokenizers from files or the hub: no code of a repository runs, and what does not fit is refused.
+
+transformers fills in what a checkpoint lacks with random numbers, and asks on standard input whether to run code.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from aspire_llm.errors import ModelError
+from aspire_llm.lm.gguf import converted
+from aspire_llm.lm.model import Backbone, Speed
+from aspire_llm.lm.model_files import PRESETS, check_files, find_model
+from aspire_llm.lm.text import control_tokens
+from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
+
+
+def load_backbone(
+    model: str | Path, *, device: str = "auto", dtype: str = "float32", speed: Speed = "fast"
+) -> Backbone:
+    """Load a causal language model.
+
+    Args:
+        model: ``demo``, ``smollm2``, a folder, a GGUF file or a hub id.
+        device: Of torch, or ``auto``: CUDA where there is one.
+        dtype: Floating-point type of the weights.
+        speed: See `Backbone`.
+
+    Raises:
+        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder.
+    """
+    place = resolve_device(device)
+    loaded, tokenizer = load(AutoModelForCausalLM, model, getattr(torch, dtype))
+    check_vocabulary(loaded, tokenizer)
+    return Backbone(loaded.to(place), tokenizer, speed=speed)
+
+
+def load(
+    kind: type[Any], model: str | Path, dtype: torch.dtype, what: str = "model"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model with all of its weights, and its tokenizer, which is a fast one.
+
+    Args:
+        kind: The class of transformers that chooses the architecture, such as `AutoModelForCausalLM`.
+        model: As for `load_backbone`.
+        dtype: Of the weights.
+        what: What messages call it.
+
+    Raises:
+        ModelError: See `load_backbone`.
+    """
+    found = find_model(model)
+    if isinstance(found, Path) and found.is_file():
+        with _quietly():
+            found = converted(found)
+    if isinstance(found, Path):
+        check_files(found)
+    hint = f"; {PRESETS[str(model)].install} gives it without the hub" if str(model) in PRESETS else ""
+    with _quietly(), _in_one_line(f"cannot load {what} {str(model)!r}", hint):
+        _refuse_code(found, what)
+        tokenizer = AutoTokenizer.from_pretrained(found, trust_remote_code=False)
+        loaded, report = kind.from_pretrained(
+            found,
+            dtype=dtype,
+            trust_remote_code=False,
+            weights_only=True,  # what is read by torch.load may hold tensors and nothing else
+            ignore_mismatched_sizes=True,  # those are refused below, with their names
+            output_loading_info=True,
+        )
+    name = f"{what} {str(model)!r}"
+    _check_weights(name, loaded, report)
+    if not tokenizer.is_fast:
+        slow = type(tokenizer).__name__
+        raise ModelError(f"{name}: its tokenizer ({slow}) tells no offsets; one with a tokenizer.json is needed")
+    return loaded, tokenizer
+
+
+def _refuse_code(model: Path | str, what: str) -> None:
+    """Where transformers itself knows the types, code of the repository is left aside; else it would be needed."""
+    config, _ = PreTrainedConfig.get_config_dict(model)
+    tokenizer = get_tokenizer_config(model)
+    tokenizer_class = tokenizer.get("tokenizer_class")
+    own_tokenizer = tokenizer_class and tokenizer_class_from_name(tokenizer_class) is None
+    for part, needed in (
+        (f"type {config.get('model_type')!r}", "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING),
+        (f"tokenizer {tokenizer_class!r}", "auto_map" in tokenizer and own_tokenizer),
+        # Compiled code from the hub, which the package `kernels` would fetch.
+        ("attention kernel", any("/" in str(config.get(key)) for key in config if key.endswith("_implementation"))),
+    ):
+        if needed:
+            raise ModelError(
+                f"{what} {str(model)!r}: its {part} needs code from its repository, which is never run; "
+                "use a model that transformers itself knows"
+            )
+
+
+def _check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Refuse a model some of whose weights were not in its files, or that leaves some of its own parts' weights out."""
+    shapes = {key: (tuple(in_file), tuple(wanted)) for key, in_file, wanted in report["mismatched_keys"]}
+    for key, (in_file, wanted) in sorted(shapes.items()):
+        raise ModelError(
+            f"{name}: {_count(shapes)} of another shape than config.json says ({key} is {in_file}, not {wanted}); "
+            "config and weights are of different models: get both again"
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"{name}: {_count(missing)} missing from its files ({_few(missing)}), and would be random; "
+            "get the whole model again"
+        )
+    if unexpected := sorted(key for key in report["unexpected_keys"] if _belongs_to_a_part(key, model)):
+        raise ModelError(
+            f"{name}: {_count(unexpected)} in its files that config.json has no place for ({_few(unexpected)}); "
+            "config and weights are of different models: get both again"
+        )
+    quantisation = getattr(model.config, "quantization_config", None)
+    if quantisation and getattr(model, "hf_quantizer", None) is None:
+        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else quantisation
+        raise ModelError(
+            f"{name}: its weights are quantised by {method!r}, which transformers does not know; use another"
+        )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(f"{name}: an adapter of peft, not a model; merge it into its model (merge_and_unload) first")
+
+
+def _belongs_to_a_part(key: str, model: PreTrainedModel) -> bool:
+    """Whether an unused weight is of a module that the model has; whole parts, such as another head, may stay out."""
+    modules = dict[str, nn.Module](model.named_modules())
+    names = key.split(".")
+    nearest = next(prefix for end in range(len(names), -1, -1) if (prefix := ".".join(names[:end])) in modules)
+    return nearest not in ("", model.base_model_prefix)
+
+
+def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that gives tokens, or a terminator, that the model has no embedding for.
+
+    Raises:
+        ModelError: With the token.
+    """
+    size = model.get_input_embeddings().num_embeddings
+    configured = model.config.get_text_config().eos_token_id
+    named = [("the tokenizer's eos_token", tokenizer.eos_token_id)]
+    named += [
+        ("config.json's eos_token_id", own) for own in (configured if isinstance(configured, list) else [configured])
+    ]
+    for name, token in named:
+        if token is not None and not 0 <= token < size:
+            raise ModelError(f"{name} is {token}, outside the vocabulary of {size} tokens; set it to one of them")
+    # Tokens that control never come from text, so the model may lack those that are not put around one.
+    harmless = control_tokens(tokenizer) - set(tokenizer("a")["input_ids"])
+    beyond = {token for token, number in tokenizer.get_vocab().items() if number >= size and number not in harmless}
+    if beyond:
+        raise ModelError(
+            f"the model has {size} embeddings, and none for {len(beyond)} tokens of its tokenizer "
+            f"({_few(sorted(beyond))}); use its own tokenizer, or save it after resize_token_embeddings"
+        )
+
+
+def resolve_device(device: str) -> torch.device:
+    """The torch device of a name; ``auto`` is CUDA where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {device!r} is not available here; use auto, cpu or an existing cuda:N") from error
+    return resolved
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Within, transformers prints neither bars nor tables: what is wrong is said in an error."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def _in_one_line(what: str, hint: str = "") -> Iterator[None]:
+    """Within, whatever other libraries make of files that they cannot read is a `ModelError`."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except UnpicklingError as error:
+        raise ModelError(
+            f"{what}: its weights hold more than tensors, and that is never run; use safetensors"
+        ) from error
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(f"{what}: {lines[0]}{hint}") from error
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _count(names: Any) -> str:
+    return f"{len(names)} weights are" if len(names) > 1 else "1 weight is"
