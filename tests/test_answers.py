@@ -288,6 +288,7 @@ def test_other_settings_leave_no_scores_of_the_old_ones(
     for samples in (3, 6):
         assert main([*settings, "--set", f"rivals.num_samples={samples}"]) == 0
         if samples == 6:
+            (elsewhere,) = (run / "evaluations").glob("other-*")
             assert not (elsewhere / "metrics.json").exists()
             assert not (elsewhere / "scores" / "predictive_entropy.json").exists()
         assert main(again) == 0

@@ -8,26 +8,18 @@ from pathlib import Path
 
 from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
-<<<<<<< HEAD
 from aspire_llm.data import as_question
-from aspire_llm.demo import MODEL_DIR
 from aspire_llm.errors import AspireError, DataError
-=======
->>>>>>> room-models
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.cache.expanded import check_readable
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
-<<<<<<< HEAD
-from aspire_llm.lm.model import Backbone, load_backbone
-from aspire_llm.lm.prompt_states import states_of
-=======
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.model_files import check_model
->>>>>>> room-models
+from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Prediction, Question, SampledAnswer, Unanswered
@@ -116,16 +108,11 @@ class SelectivePredictor:
             DataError: A question says nothing, or is no text.
             ModelError: A prompt does not fit the model's window.
         """
-<<<<<<< HEAD
         if isinstance(questions, str):
             raise DataError("predict got one text; it takes a list of questions, so write [question]")
         asked = [as_question(own, id=str(place)) for place, own in enumerate(questions)]
-        return self.predict_prompts([self.encoder.prompt(question) for question in asked])
-=======
-        asked = [Question(str(i), own) if isinstance(own, str) else own for i, own in enumerate(questions)]
         with self.model.backbone.lock:
             return self.predict_prompts([self.encoder.prompt(question) for question in asked])
->>>>>>> room-models
 
     def predict_each(self, questions: Sequence[Question]) -> list[Prediction | Unanswered]:
         """As `predict`, but a question that cannot be put to the model keeps none of the others from an answer."""
@@ -133,7 +120,8 @@ class SelectivePredictor:
         prompts: dict[int, EncodedPrompt] = {}
         for place, question in enumerate(questions):
             try:
-                prompts[place] = self.encoder.prompt(as_question(question))
+                with self.model.backbone.lock:
+                    prompts[place] = self.encoder.prompt(as_question(question))
             except AspireError as error:
                 outcomes[place] = Unanswered(question, str(error))
         outcomes |= zip(prompts, self.predict_prompts(list(prompts.values())), strict=True)
@@ -141,27 +129,13 @@ class SelectivePredictor:
 
     def predict_prompts(self, prompts: Sequence[EncodedPrompt]) -> list[Prediction]:
         """Answer questions that are encoded already, in their order; otherwise as `predict`."""
-<<<<<<< HEAD
-        found = by_length(
-            [len(prompt.token_ids) for prompt in prompts],
-            self._config.stage2.batch_size,
-            lambda indices: self._answer_batch([prompts[i] for i in indices]),
-        )
-        return [self._decided(prompt, own) for prompt, own in zip(prompts, found, strict=True)]
-=======
         with self.model.backbone.lock:
             found = by_length(
                 [len(prompt.token_ids) for prompt in prompts],
                 self._config.stage2.batch_size,
                 lambda indices: self._answer_batch([prompts[i] for i in indices]),
             )
-        return [
-            self.rule.decide(
-                prompt.question, answer, float(verdict.exp()), float(verdict), self._rouge_l(prompt.question, answer)
-            )
-            for prompt, (answer, verdict) in zip(prompts, found, strict=True)
-        ]
->>>>>>> room-models
+        return [self._decided(prompt, own) for prompt, own in zip(prompts, found, strict=True)]
 
     def _decided(self, prompt: EncodedPrompt, found: _Found) -> Prediction:
         decided = self.rule.decide(
