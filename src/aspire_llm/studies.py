@@ -78,7 +78,6 @@ def run_seeds(
     runs = []
     for seed in numbers:
         folder = output if seed == config.seed else output / "seeds" / str(seed)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         own = with_changes(config, [("seed", seed)])
         runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods))
     with RunDirectory.open(output):
