@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from stored import given
 
 import aspire_llm
 from aspire_llm.cli import main
