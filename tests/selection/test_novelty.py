@@ -50,7 +50,7 @@ def naive_p_value(states: NDArray, groups: list[str], new: NDArray, others: NDAr
 def test_the_p_values_of_a_naive_reference() -> None:
     rng = np.random.default_rng(0)
     states, groups = rng.normal(size=(120, 4)), [f"g{i // 3}" for i in range(120)]
-    new = np.vstack([rng.normal(size=(12, 4)), states[7] * 30])  # a length says nothing
+    new = np.vstack([rng.normal(size=(12, 4)), (states[7] + 0.01) * 30])  # a length says nothing
     for others in (rng.normal(size=(200, 4)) * [1.0, 3.0, 0.2, 1.0], rng.normal(size=(3, 4))):
         found = guard_of(states, groups, others).p_values(new, ["x"] * 13)
         assert found == pytest.approx([naive_p_value(states, groups, own, others) for own in new], abs=1e-12)

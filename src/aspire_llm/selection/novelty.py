@@ -32,8 +32,8 @@ SHRINKAGE = 0.1  # of the covariance towards the same variance everywhere (Ledoi
 class View:
     """The space in which questions are compared: x ↦ W·(x / |x| − c), where W makes the variance of others one.
 
-    W = (λ₀ / Λ)^½ along the axes and 1 elsewhere, Λ the shrunk variances there and λ₀ the shrunk variance where others do
-    not vary at all; a common factor changes no comparison.
+    W = (λ₀ / Λ)^½ along the axes and 1 elsewhere, Λ the shrunk variances there and λ₀ that where others do not vary at
+    all; a common factor changes no comparison.
 
     Attributes:
         centre: c, float32 `[d]`.
