@@ -45,6 +45,8 @@ from aspire_llm.stages.stage2_answer_sampling import sample_answers
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_examples, verdict_loss
 from aspire_llm.stages.training_loop import TrainingLoop
 
+MAX_OTHERS = 500  # training questions that say in which directions questions vary
+
 Example = TypeVar("Example")
 Loss: TypeAlias = Callable[[Sequence[Example]], Tensor]
 
@@ -137,16 +139,23 @@ class RunModel:
 
     def learn_novelty(self) -> None:
         """What the calibration questions look like to θ + θp: later questions are held against them."""
-        model, prompts = AdaptedModel(self.backbone, self.task), self.prompts[Split.CALIBRATION]
+        calibration, train = self.prompts[Split.CALIBRATION], self.prompts[Split.TRAIN]
+        places = np.linspace(0, len(train) - 1, min(len(train), MAX_OTHERS)).round().astype(int)
+        guard = NoveltyGuard.fit(
+            self._states(calibration),
+            [prompt.question.cluster for prompt in calibration],
+            self._states([train[place] for place in places]),
+            seed=self._config.seed,
+        )
+        write_novelty(self._directory.path, guard)
 
-        def states(indices: Sequence[int]) -> list[NDArray[np.float32]]:
-            cache, _, _ = model.read([prompts[i] for i in indices])
-            return list(states_of(cache))
+    def _states(self, prompts: Sequence[EncodedPrompt]) -> NDArray[np.float32]:
+        model = AdaptedModel(self.backbone, self.task)
 
-        lengths = [len(prompt.token_ids) for prompt in prompts]
-        found = np.stack(by_length(lengths, self._config.stage2.batch_size, states))
-        groups = [prompt.question.cluster for prompt in prompts]
-        write_novelty(self._directory.path, NoveltyGuard.fit(found, groups, seed=self._config.seed))
+        def read(indices: Sequence[int]) -> list[NDArray[np.float32]]:
+            return list(states_of(model.read([prompts[i] for i in indices])[0]))
+
+        return np.stack(by_length([len(prompt.token_ids) for prompt in prompts], self._config.stage2.batch_size, read))
 
     def tune_task(self) -> None:
         """Stage 1: θp from the references of the training split."""

@@ -12,8 +12,10 @@ from aspire_llm.selection.novelty import MAX_QUESTIONS, NUM_NEIGHBOURS
 LEVEL = 0.01
 
 
-def guard_of(states: NDArray, groups: list[str]) -> NoveltyGuard:
-    guard = NoveltyGuard.fit(states, groups)
+def guard_of(states: NDArray, groups: list[str], others: NDArray | None = None) -> NoveltyGuard:
+    """With other questions of which there are fewer than directions, where none are given."""
+    drawn = np.random.default_rng(99).normal(size=(7, states.shape[1])) if others is None else others
+    guard = NoveltyGuard.fit(states, groups, drawn)
     assert isinstance(guard, NoveltyGuard)
     return guard
 
@@ -22,10 +24,19 @@ def alone(count: int) -> list[str]:
     return [f"g{i}" for i in range(count)]
 
 
-def naive_p_value(states: NDArray, groups: list[str], new: NDArray) -> float:
+def whitened(states: NDArray, others: NDArray) -> NDArray:
+    """By the inverse root of the others' shrunk covariance, which is a full matrix here."""
+    unit, by = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (states, others))
+    covariance = np.cov(by.T, bias=True)
+    width = len(covariance)
+    shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / width * np.eye(width)
+    values, vectors = np.linalg.eigh(shrunk)
+    return (unit - by.mean(axis=0)) @ vectors / np.sqrt(values)
+
+
+def naive_p_value(states: NDArray, groups: list[str], new: NDArray, others: NDArray) -> float:
     """All questions together, the new one last and of a group of its own: who is as far from the others as it is?"""
-    everyone = np.vstack([states, new])
-    everyone = everyone / np.linalg.norm(everyone, axis=1, keepdims=True)
+    everyone = whitened(np.vstack([states, new]), others)
     of_group = [*groups, "the new one"]
     scores = []
     for i, one in enumerate(everyone):
@@ -33,15 +44,16 @@ def naive_p_value(states: NDArray, groups: list[str], new: NDArray) -> float:
             float(np.linalg.norm(one - other)) for j, other in enumerate(everyone) if of_group[i] != of_group[j]
         )
         scores.append(sum(distances[:NUM_NEIGHBOURS]) / NUM_NEIGHBOURS)
-    return sum(score >= scores[-1] - 1e-9 for score in scores) / len(scores)
+    return sum(score >= scores[-1] * (1 - 1e-9) for score in scores) / len(scores)
 
 
 def test_the_p_values_of_a_naive_reference() -> None:
     rng = np.random.default_rng(0)
     states, groups = rng.normal(size=(120, 4)), [f"g{i // 3}" for i in range(120)]
-    new = np.vstack([rng.normal(size=(12, 4)), states[7] * 30])  # a length says nothing
-    found = guard_of(states, groups).p_values(new, ["x"] * 13)
-    assert found == pytest.approx([naive_p_value(states, groups, own) for own in new], abs=1e-12)
+    new = np.vstack([rng.normal(size=(12, 4)), (states[7] + 0.01) * 30])  # a length says nothing
+    for others in (rng.normal(size=(200, 4)) * [1.0, 3.0, 0.2, 1.0], rng.normal(size=(3, 4))):
+        found = guard_of(states, groups, others).p_values(new, ["x"] * 13)
+        assert found == pytest.approx([naive_p_value(states, groups, own, others) for own in new], abs=1e-12)
 
 
 def test_a_calibration_question_is_held_against_the_other_groups() -> None:
@@ -49,7 +61,7 @@ def test_a_calibration_question_is_held_against_the_other_groups() -> None:
     states, groups = rng.normal(size=(120, 3)), [f"g{i // 4}" for i in range(120)]
     guard = guard_of(states, groups)
     own = guard.p_values(states[:4], groups[:4])
-    unit = states / np.linalg.norm(states, axis=1, keepdims=True)
+    unit = whitened(states, np.random.default_rng(99).normal(size=(7, 3)))
 
     def score(i: int) -> float:
         distances = np.sort([np.linalg.norm(unit[i] - unit[j]) for j in range(120) if groups[i] != groups[j]])
@@ -100,12 +112,14 @@ def test_what_is_elsewhere_is_novel() -> None:
 
 def test_how_many_questions_it_takes() -> None:
     states = np.random.default_rng(5).normal(size=(1200, 3))
-    assert NoveltyGuard.fit(states[:99], alone(99)) == Infeasible("99 calibration questions; it takes at least 100")
+    assert NoveltyGuard.fit(states[:99], alone(99), states) == Infeasible(
+        "99 calibration questions; it takes at least 100"
+    )
     assert min(guard_of(states[:100], alone(100)).p_values(-1e3 * np.ones((1, 3)), ["new"])) >= 1 / 101
-    assert isinstance(NoveltyGuard.fit(states[:100], ["one story"] * 100), Infeasible)
+    assert isinstance(NoveltyGuard.fit(states[:100], ["one story"] * 100, states), Infeasible)
     assert len(guard_of(states, alone(1200)).groups) == MAX_QUESTIONS
     with pytest.raises(DataError, match="need finite numbers"):
-        NoveltyGuard.fit(np.full((100, 3), np.nan), alone(100))
+        NoveltyGuard.fit(np.full((100, 3), np.nan), alone(100), states)
 
 
 def test_the_same_after_a_trip_to_the_disk(tmp_path) -> None:

@@ -13,8 +13,11 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 
 
 def watched_layer(backbone: Backbone) -> int:
-    """The layer in the middle: the first layers know single tokens, the last ones what comes next."""
-    return (backbone.num_layers - 1) // 2
+    """The layer in the middle: the first layers know single tokens, the last ones what comes next.
+
+    Never the last, which is left out where keys and values alone are wanted, except in a model of one layer.
+    """
+    return max(0, min(backbone.num_layers // 2, backbone.num_layers - 2))
 
 
 def prompt_states(prompts: Sequence[EncodedPrompt], shared: int, before: Sequence[Tensor], rest: Tensor) -> Tensor:

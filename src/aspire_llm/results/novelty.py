@@ -2,16 +2,20 @@
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.selection import Infeasible, NoveltyGuard
+from aspire_llm.selection.novelty import View
 
 NAME = "novelty.safetensors"
 _STATES = "states"
+_VIEW = tuple(field.name for field in fields(View))
 
 
 def write_novelty(folder: Path, guard: NoveltyGuard | Infeasible) -> None:
@@ -19,7 +23,8 @@ def write_novelty(folder: Path, guard: NoveltyGuard | Infeasible) -> None:
     if isinstance(guard, Infeasible):
         content = save({}, metadata={"reason": guard.reason})
     else:
-        content = save({_STATES: guard.states}, metadata={"groups": json.dumps(guard.groups)})
+        view = {name: np.ascontiguousarray(getattr(guard.view, name)) for name in _VIEW}
+        content = save({_STATES: guard.states, **view}, metadata={"groups": json.dumps(guard.groups)})
     temporary = folder / f".{NAME}.tmp"
     temporary.write_bytes(content)
     os.replace(temporary, folder / NAME)
@@ -37,7 +42,8 @@ def read_novelty(folder: Path) -> NoveltyGuard | Infeasible:
             facts = file.metadata() or {}
             if "reason" in facts:
                 return Infeasible(facts["reason"])
-            return NoveltyGuard(file.get_tensor(_STATES), json.loads(facts["groups"]))
+            view = View(*(file.get_tensor(name) for name in _VIEW))
+            return NoveltyGuard(view, file.get_tensor(_STATES), json.loads(facts["groups"]))
     except FileNotFoundError as error:
         raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
     except (SafetensorError, OSError, KeyError, ValueError, IndexError) as error:
