@@ -20,7 +20,7 @@ _ANSWERS = ("answer", "answers", "Answer", "aliases")
 _NESTED = (*_ANSWERS, "questions", "additional_answers", "paragraphs", "history")
 _LOOKS_NESTED = re.compile(r"\s*(?:\[.*\]|\{.*\}|array\(.*\)|\(\s*['\"].*\))\s*", re.DOTALL)
 # Entries with nothing but white space between them: Python would read two such texts as one.
-_MAYBE_NUMPY = re.compile(r"['\"\]})]\s*['\"\[{\w]")
+_MAYBE_NUMPY = re.compile(r"['\"\]})]\s+['\"\[{\w]|['\"]{2}")
 _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
@@ -102,6 +102,9 @@ class _WithoutNumpy(ast.NodeTransformer):
             raise ValueError("a call that is none of numpy's")
         content: ast.AST = self.visit(node.args[0])
         return content
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        return node  # faster than the visit of whatever a constant could hold
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return ast.Constant(None) if node.id == "nan" else node
