@@ -46,17 +46,18 @@ labelled = st.builds(LabelledAnswer, answers, numbers, st.booleans())
 costs = st.none() | st.builds(Cost, numbers, numbers, numbers)
 method_metrics = st.builds(
     MethodMetrics,
-    numbers,
-    figures,
-    intervals,
-    numbers,
-    intervals,
-    numbers,
-    numbers,
-    figures,
-    st.dictionaries(st.sampled_from([0.5, 0.8]), numbers),
-    st.dictionaries(st.sampled_from([0.05, 0.1]), numbers),
-    numbers,
+    accuracy=numbers,
+    accuracy_ci=intervals,
+    auroc=figures,
+    auroc_ci=intervals,
+    auacc=numbers,
+    auacc_ci=intervals,
+    aurc=numbers,
+    e_aurc=numbers,
+    prr=figures,
+    accuracy_at_coverage=st.dictionaries(st.sampled_from([0.5, 0.8]), numbers),
+    coverage_at_risk=st.dictionaries(st.sampled_from([0.05, 0.1]), numbers),
+    tied_share=numbers,
 )
 names = st.sampled_from(["aspire", "sar"])
 bounds = st.none() | st.tuples(numbers, numbers)
@@ -68,6 +69,27 @@ calibrations = (
     st.builds(Infeasible, texts)
     | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers)
     | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9)))
+)
+before = st.tuples(st.none(), st.none()) | st.tuples(numbers, intervals)  # accuracy and its interval, or neither
+run_metrics = before.flatmap(
+    lambda known: st.builds(
+        RunMetrics,
+        n=st.integers(1, 9),
+        accuracy=numbers,
+        accuracy_ci=intervals,
+        accuracy_before=st.just(known[0]),
+        accuracy_before_ci=st.just(known[1]),
+        malformed=numbers,
+        answered=st.builds(Answered, numbers, st.none() | numbers),
+        methods=st.fixed_dictionaries({"aspire": method_metrics}),
+        origins=st.fixed_dictionaries({"aspire": st.builds(Origin, st.sampled_from(Answers), texts)}),
+        differences=st.dictionaries(
+            st.just("aspire - sar"),
+            st.dictionaries(st.sampled_from(["auroc", "auacc"]), st.builds(Difference, figures, intervals)),
+        ),
+        confidence=st.none() | st.builds(ConfidenceMetrics, numbers, numbers),
+        notes=st.tuples(texts),
+    )
 )
 RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
     (SAMPLES, st.builds(QuestionSamples, texts, st.tuples(labelled))),
@@ -84,13 +106,15 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
         PREDICTIONS,
         st.builds(
             Prediction,
-            questions,
-            st.builds(ScoredAnswer, answers, numbers, numbers, numbers),
-            st.none() | numbers,
-            st.booleans(),
-            texts,
-            st.none() | numbers,
-            st.none() | st.booleans(),
+            question=questions,
+            scored=st.builds(ScoredAnswer, answers, numbers, numbers, numbers),
+            confidence=st.none() | numbers,
+            abstained=st.booleans(),
+            why=texts,
+            rouge_l=st.none() | numbers,
+            correct=st.none() | st.booleans(),
+            novelty=st.none() | numbers,
+            context_cut=st.booleans(),
         ),
     ),
     (UNTUNED_PREDICTIONS, st.builds(UntunedAnswer, questions, labelled)),
@@ -103,25 +127,7 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
     (SWEEPS, st.builds(Sweeps, st.tuples(st.builds(Sweep, texts, texts, st.tuples(points))))),
     (SEEDS, st.builds(SeedSummary, st.tuples(st.integers(0, 9)), st.tuples(texts), spreads, spreads)),
     (CALIBRATION, calibrations),
-    (
-        METRICS,
-        st.builds(
-            RunMetrics,
-            st.integers(1, 9),
-            numbers,
-            st.none() | numbers,
-            numbers,
-            st.builds(Answered, numbers, st.none() | numbers),
-            st.fixed_dictionaries({"aspire": method_metrics}),
-            st.fixed_dictionaries({"aspire": st.builds(Origin, st.sampled_from(Answers), texts)}),
-            st.dictionaries(
-                st.just("aspire - sar"),
-                st.dictionaries(st.sampled_from(["auroc", "auacc"]), st.builds(Difference, figures, intervals)),
-            ),
-            st.none() | st.builds(ConfidenceMetrics, numbers, numbers),
-            st.tuples(texts),
-        ),
-    ),
+    (METRICS, run_metrics),
 ]
 
 
