@@ -117,6 +117,8 @@ def test_how_many_questions_it_takes() -> None:
     )
     assert min(guard_of(states[:100], alone(100)).p_values(-1e3 * np.ones((1, 3)), ["new"])) >= 1 / 101
     assert isinstance(NoveltyGuard.fit(states[:100], ["one story"] * 100, states), Infeasible)
+    same = NoveltyGuard.fit(np.ones((100, 3)), alone(100), states)
+    assert same == Infeasible("all calibration questions look the same to the model")
     assert len(guard_of(states, alone(1200)).groups) == MAX_QUESTIONS
     with pytest.raises(DataError, match="need finite numbers"):
         NoveltyGuard.fit(np.full((100, 3), np.nan), alone(100), states)

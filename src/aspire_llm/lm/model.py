@@ -132,14 +132,14 @@ class Backbone:
         """Collects what each layer gives in the passes within, `[B, R, d]`, first layer first, pass after pass.
 
         Args:
-            only: The number of the one layer that is wanted.
+            only: The number of the one layer that is wanted; nothing is collected of a model that shows no such layer.
         """
         outputs: list[Tensor] = []
 
         def collect(_layer: nn.Module, _arguments: Any, output: Any) -> None:
             outputs.append(output[0] if isinstance(output, tuple) else output)
 
-        layers = self._layers() if only is None else [self._layers()[only]]
+        layers = self._layers() if only is None else self._layers()[only : only + 1]
         hooks = [layer.register_forward_hook(collect) for layer in layers]
         try:
             yield outputs

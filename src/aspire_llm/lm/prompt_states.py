@@ -43,7 +43,11 @@ def prompt_states(prompts: Sequence[EncodedPrompt], shared: int, before: Sequenc
 
 
 def states_of(cache: BranchCache) -> NDArray[np.float32]:
-    """The states of the prompts that `AdaptedModel.read` read into a cache, `[B, d]`."""
-    assert cache.prompt_states is not None
+    """The states of the prompts that `AdaptedModel.read` read into a cache, `[B, d]`.
+
+    Where the model does not show its layers, all states are the same, and nothing is novel.
+    """
+    if cache.prompt_states is None:
+        return np.zeros((cache.batch_size, 1), dtype=np.float32)
     states: NDArray[np.float32] = cache.prompt_states.cpu().numpy()
     return states

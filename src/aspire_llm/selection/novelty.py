@@ -108,6 +108,8 @@ class NoveltyGuard:
         largest = max((groups.count(name) for name in set(groups)), default=0)
         if len(groups) < MIN_QUESTIONS:
             return Infeasible(f"{len(groups)} calibration questions; it takes at least {MIN_QUESTIONS}")
+        if not np.ptp(states, axis=0).any():
+            return Infeasible("all calibration questions look the same to the model")
         if len(groups) - largest < NUM_NEIGHBOURS:
             return Infeasible(f"{largest} of {len(groups)} calibration questions are of one group; it takes others")
         view = View.fit(others)
