@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import tiny_model
 from nli import save_nli_model
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
@@ -182,6 +183,16 @@ def test_a_tied_head_is_no_missing_weight(tmp_path: Path, tokenizer: PreTrainedT
     tokenizer.save_pretrained(tmp_path)
     assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
     assert torch.equal(load_backbone(tmp_path).model.lm_head.weight, model.lm_head.weight)
+
+
+def test_an_adapter_on_top_is_refused(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """It would be switched off without a word wherever no adapter of ours is active."""
+    model = tiny_model("llama", len(tokenizer))
+    model.add_adapter(LoraConfig(r=2, target_modules=["q_proj"]))
+    model.save_pretrained(folder)
+    edit(folder / "adapter_config.json", base_model_name_or_path=str(folder))
+    with pytest.raises(ModelError, match=r"adapter of peft.*merge_and_unload"):
+        load_backbone(folder)
 
 
 def test_a_slow_tokenizer_is_refused(folder: Path, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 transformers fills in what a checkpoint lacks with random numbers, and asks on standard input whether to run code.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,6 +185,8 @@ def resolve_device(device: str) -> torch.device:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Within, transformers prints neither bars nor tables: what is wrong is said in an error."""
+    # For pickled weights of the hub, transformers would have a service of the hub convert them, in a thread.
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
