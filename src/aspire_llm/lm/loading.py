@@ -142,7 +142,9 @@ def _belongs_to_a_part(key: str, model: PreTrainedModel) -> bool:
     modules = dict[str, nn.Module](model.named_modules())
     names = key.split(".")
     nearest = next(prefix for end in range(len(names), -1, -1) if (prefix := ".".join(names[:end])) in modules)
-    return nearest not in ("", model.base_model_prefix)
+    # Masks that the model makes by itself, and that checkpoints of GPT-2's time hold.
+    is_mask = names[-1] == "masked_bias" or names[-1] in dict(modules[nearest].named_buffers(recurse=False))
+    return nearest not in ("", model.base_model_prefix) and not is_mask
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
