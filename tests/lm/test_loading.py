@@ -11,9 +11,17 @@ import pytest
 import torch
 from conftest import tiny_model
 from nli import save_nli_model
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from aspire_llm.cli import main
 from aspire_llm.errors import ModelError
@@ -182,6 +190,38 @@ def test_a_tied_head_is_no_missing_weight(tmp_path: Path, tokenizer: PreTrainedT
     tokenizer.save_pretrained(tmp_path)
     assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
     assert torch.equal(load_backbone(tmp_path).model.lm_head.weight, model.lm_head.weight)
+
+
+def test_masks_in_old_checkpoints_are_no_weights(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    config = GPTNeoConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_layers=1,
+        num_heads=2,
+        attention_types=[[["global"], 1]],
+        max_position_embeddings=64,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    GPTNeoForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    attention = "transformer.h.0.attn.attention"
+    masks = {f"{attention}.bias": torch.ones(1, 1, 64, 64), f"{attention}.masked_bias": torch.tensor(-1e9)}
+    rewrite_weights(tmp_path, lambda weights: weights.update(masks))
+    load_backbone(tmp_path)
+    rewrite_weights(tmp_path, lambda weights: weights.update({f"{attention}.q_proj.bias": torch.ones(32)}))
+    with pytest.raises(ModelError, match="no place for"):
+        load_backbone(tmp_path)
+
+
+def test_an_adapter_on_top_is_refused(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """It would be switched off without a word wherever no adapter of ours is active."""
+    model = tiny_model("llama", len(tokenizer))
+    model.add_adapter(LoraConfig(r=2, target_modules=["q_proj"]))
+    model.save_pretrained(folder)
+    edit(folder / "adapter_config.json", base_model_name_or_path=str(folder))
+    with pytest.raises(ModelError, match=r"adapter of peft.*merge_and_unload"):
+        load_backbone(folder)
 
 
 def test_a_slow_tokenizer_is_refused(folder: Path, monkeypatch) -> None:

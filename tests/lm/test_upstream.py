@@ -1,8 +1,10 @@
 """What is relied on of each private or young name of transformers, torch and peft: a failure names what broke."""
 
 import inspect
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -284,6 +286,23 @@ def state_goes_into_an_adapter_of_any_name() -> None:
     loaded = [p for name, p in model.named_parameters() if "lora_" in name and ".other." in name]
     assert len(loaded) == len(state)
     assert all((parameter == 0.5).all() for parameter in loaded)
+
+
+@relies_on("get_tokenizer_config")
+def the_configuration_of_a_tokenizer() -> None:
+    """The content of `tokenizer_config.json` as a dictionary, code that it names included, without running any."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "tokenizer_config.json").write_text('{"tokenizer_class": "Mine", "auto_map": {}}')
+        found = upstream.get_tokenizer_config(folder)
+    assert (found["tokenizer_class"], found["auto_map"]) == ("Mine", {})
+
+
+@relies_on("tokenizer_class_from_name")
+def classes_of_tokenizers() -> None:
+    """A class for each name that transformers has a tokenizer of, None for any other."""
+    for name in ("PreTrainedTokenizerFast", "TokenizersBackend", "GPT2TokenizerFast", "LlamaTokenizer"):
+        assert upstream.tokenizer_class_from_name(name) is not None
+    assert upstream.tokenizer_class_from_name("MyTokenizer") is None
 
 
 @pytest.mark.parametrize("name", upstream.__all__)

@@ -3,6 +3,7 @@
 transformers fills in what a checkpoint lacks with random numbers, and asks on standard input whether to run code.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,7 +142,9 @@ def _belongs_to_a_part(key: str, model: PreTrainedModel) -> bool:
     modules = dict[str, nn.Module](model.named_modules())
     names = key.split(".")
     nearest = next(prefix for end in range(len(names), -1, -1) if (prefix := ".".join(names[:end])) in modules)
-    return nearest not in ("", model.base_model_prefix)
+    # Masks that the model makes by itself, and that checkpoints of GPT-2's time hold.
+    is_mask = names[-1] == "masked_bias" or names[-1] in dict(modules[nearest].named_buffers(recurse=False))
+    return nearest not in ("", model.base_model_prefix) and not is_mask
 
 
 def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -184,6 +187,8 @@ def resolve_device(device: str) -> torch.device:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Within, transformers prints neither bars nor tables: what is wrong is said in an error."""
+    # For pickled weights of the hub, transformers would have a service of the hub convert them, in a thread.
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)

@@ -6,8 +6,6 @@ from collections.abc import Sequence, Set
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from aspire_llm.lm.upstream import core_of
-
 
 class TextCodec:
     """Encodes text without any token that controls the model, and decodes answers.
@@ -61,7 +59,7 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> Set[int]:
 
 def _without(tokenizer: PreTrainedTokenizerBase, names: Set[str]) -> PreTrainedTokenizerBase:
     """The tokenizer with some tokens under names that no text holds: for vocabularies that hold them as words."""
-    core = json.loads(core_of(tokenizer).to_str())
+    core = json.loads(tokenizer.backend_tokenizer.to_str())
     hidden = {name: f"\ufdd0{number}\ufdd1" for number, name in enumerate(sorted(names))}  # no characters of Unicode
     for token in core["added_tokens"]:
         token["content"] = hidden.get(token["content"], token["content"])

@@ -11,16 +11,8 @@ import torch
 from jaxtyping import Float
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
-from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import (
-    AttentionInterface,
-    AttentionMaskInterface,
-    Cache,
-    DynamicCache,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.cache_utils import CacheLayerMixin
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -38,7 +30,6 @@ __all__ = [
     "FastGELUActivation",
     "GradientCheckpointingLayer",
     "NewGELUActivation",
-    "core_of",
     "exchange_attention",
     "flash_attention",
     "flash_attention_backward",
@@ -55,12 +46,6 @@ __all__ = [
 ]
 
 _SDPA = "sdpa"
-
-
-def core_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """What a fast tokenizer wraps."""
-    core: Tokenizer = tokenizer.backend_tokenizer
-    return core
 
 
 def is_stateful(model: PreTrainedModel) -> bool:
