@@ -251,8 +251,9 @@ class Pipeline:
         def predict(prompts: "Sequence[EncodedPrompt]") -> list[Prediction]:
             predictor = self.model.predictor
             answered = predictor.predict_prompts(prompts)
-            # Before they are stored: what follows from stored answers never lacks their times.
-            record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
+            if split is not Split.VALIDATION:  # which comes when costs have been held against the times before
+                # Before they are stored: what follows from stored answers never lacks their times.
+                record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
             return answered
 
         return _rewrite(self.folder, file, self._fill(file, title, (split,), predict), rule.decide_again)
