@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_whole_paths
 from aspire_llm.data import load_splits
-from aspire_llm.errors import RunDirectoryError
 from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.catalogue import UNTUNED, score_outputs
-from aspire_llm.methods.evaluation import evaluate_run
-from aspire_llm.methods.scoring import CHEAP, resolve_methods, score_answers
+from aspire_llm.methods.evaluation import evaluate_answers
+from aspire_llm.methods.scoring import CHEAP, resolve_methods
 from aspire_llm.records import Prediction, Split, UntunedAnswer
 from aspire_llm.report import write_report, write_tables
-from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
+from aspire_llm.results.calibration import CALIBRATION, calibrate, caveats, decision_rule
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.results.novelty import NAME as NOVELTY
 from aspire_llm.results.novelty import read_novelty
@@ -40,14 +39,14 @@ from aspire_llm.rundir.provenance import (
     PROVENANCE,
     DataFacts,
     Provenance,
-    fingerprint,
+    check_data,
     installed_versions,
     record,
     record_seconds_per_question,
     timed,
 )
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
-from aspire_llm.selection import Calibration, DecisionRule, Infeasible, fit_calibration
+from aspire_llm.selection import DecisionRule
 
 if TYPE_CHECKING:
     from aspire_llm.lm.tokenization import EncodedPrompt
@@ -130,7 +129,7 @@ class Pipeline:
         table = (*OUTPUTS, *score_outputs())
         outdated = stale(self.directory.changed, table)
         if earlier and not any(key == "seed" or key.startswith("data.") for key in self.directory.changed):
-            self._check_data()
+            check_data(self.folder, self.questions)
         if earlier and "model" not in self.directory.changed:
             check_model(self.folder, self.config.model)
         if any(output.name == CUT_CONTEXTS for output in outdated):
@@ -184,7 +183,7 @@ class Pipeline:
         splits = (Split.TRAIN, Split.VALIDATION)
         samples = self._fill(SAMPLES, "stage 2", splits, lambda prompts: self.model.sample_answers(prompts))
         threshold = self.config.correctness.train_threshold
-        _rewrite(self.folder, SAMPLES, samples, lambda own: own.relabelled(threshold))
+        SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(threshold))
 
     def learn_self_evaluation(self) -> None:
         """Stage 3: θs from the labelled answers."""
@@ -204,9 +203,9 @@ class Pipeline:
             (Split.TEST,),
             lambda prompts: self.model.answer_untuned(prompts),
         )
-        _rewrite(self.folder, UNTUNED_PREDICTIONS, untuned, rule.judge_again)
+        UNTUNED_PREDICTIONS.revise(self.folder, untuned, rule.judge_again)
         answered = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule)
-        calibration = _calibrate(answered, self.config.score.calibration)
+        calibration = calibrate(answered, self.config.score.calibration)
         CALIBRATION.write(self.folder, calibration)
         rule = decision_rule(self.config, calibration)
         self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
@@ -256,7 +255,7 @@ class Pipeline:
                 record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
             return answered
 
-        return _rewrite(self.folder, file, self._fill(file, title, (split,), predict), rule.decide_again)
+        return file.revise(self.folder, self._fill(file, title, (split,), predict), rule.decide_again)
 
     def _fill(
         self,
@@ -272,13 +271,6 @@ class Pipeline:
         count = sum(len(self.questions[split]) for split in splits)
         return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
 
-    def _check_data(self) -> None:
-        if PROVENANCE.read(self.folder).data.sha256 != fingerprint(self.questions):
-            raise RunDirectoryError(
-                f"{self.folder}: the data have changed since this run began; choose another --output, or --fresh to "
-                "replace it"
-            )
-
     def _record_provenance(self, model: "RunModel") -> None:
         made = Provenance(
             versions=installed_versions(),
@@ -288,39 +280,3 @@ class Pipeline:
             hardware=model.hardware,
         )
         record(self.folder, made)
-
-
-def evaluate_answers(
-    folder: Path,
-    config: RunConfig,
-    sets: Mapping[str, AnswerSet],
-    methods: Sequence[str],
-    left_out: Mapping[str, str] | None = None,
-    *,
-    optional: bool,
-) -> RunMetrics:
-    """Score answers by methods and write the figures.
-
-    Args:
-        folder: Of the answers.
-        config: Of the run.
-        sets: The answers by suffix.
-        methods: From `resolve_methods`.
-        left_out: Of further methods, why they are not among them.
-        optional: Whether a method that the data do not allow is left out rather than an error.
-    """
-    missing = score_answers(folder, sets, methods, optional=optional)
-    return evaluate_run(folder, config, methods, left_out={**(left_out or {}), **missing})
-
-
-def _rewrite(folder: Path, file: Lines[T], records: list[T], revise: Callable[[T], T]) -> list[T]:
-    """The records revised; written where that changes any."""
-    revised = [revise(record) for record in records]
-    if revised != records:
-        file.write(folder, revised)
-    return revised
-
-
-def _calibrate(predictions: Sequence[Prediction], method: str) -> Calibration | Infeasible:
-    known = [(own.scored.selection_score, own.correct) for own in predictions if own.correct is not None]
-    return fit_calibration([score for score, _ in known], [correct for _, correct in known], method)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from aspire_llm.config import RunConfig
 from aspire_llm.errors import DataError
+from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.catalogue import REFERENCE
+from aspire_llm.methods.scoring import score_answers
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
 from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
 from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
@@ -15,6 +17,29 @@ from aspire_llm.results.scores import COSTS, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.selection import Evaluation, Undefined, evaluate
 from aspire_llm.selection.bootstrap import Interval, accuracy_interval
+
+
+def evaluate_answers(
+    folder: Path,
+    config: RunConfig,
+    sets: Mapping[str, AnswerSet],
+    methods: Sequence[str],
+    left_out: Mapping[str, str] | None = None,
+    *,
+    optional: bool,
+) -> RunMetrics:
+    """Score answers by methods and write the figures.
+
+    Args:
+        folder: Of the answers.
+        config: Of the run.
+        sets: The answers by suffix.
+        methods: From `resolve_methods`.
+        left_out: Of further methods, why they are not among them.
+        optional: Whether a method that the data do not allow is left out rather than an error.
+    """
+    missing = score_answers(folder, sets, methods, optional=optional)
+    return evaluate_run(folder, config, methods, left_out={**(left_out or {}), **missing})
 
 
 def evaluate_run(

@@ -1,11 +1,12 @@
 """The map from selection score to confidence as it is stored, and the rule that decides with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aspire_llm.config import RunConfig
+from aspire_llm.records import Prediction
 from aspire_llm.rundir.files import Document
-from aspire_llm.selection import Calibration, DecisionRule, Infeasible, NoveltyGuard
+from aspire_llm.selection import Calibration, DecisionRule, Infeasible, NoveltyGuard, fit_calibration
 
 
 def _to_json(calibration: Calibration | Infeasible) -> dict[str, Any]:
@@ -55,3 +56,9 @@ def caveats(rule: DecisionRule, novelty: NoveltyGuard | Infeasible | None) -> tu
         count = len(novelty.groups)
         found.append(f"no novelty guard: {count} calibration questions are too few for a novelty_level of {level:g}")
     return tuple(found)
+
+
+def calibrate(predictions: Sequence[Prediction], method: str) -> Calibration | Infeasible:
+    """Fit confidence on the answers to the calibration split whose correctness is known."""
+    known = [(own.scored.selection_score, own.correct) for own in predictions if own.correct is not None]
+    return fit_calibration([score for score, _ in known], [correct for _, correct in known], method)

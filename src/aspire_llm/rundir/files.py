@@ -109,6 +109,19 @@ class Lines(Generic[T]):
         """Write all records anew, whole or not at all."""
         write_text(folder / self.name, "".join(f"{self._line(record)}\n" for record in records))
 
+    def revise(self, folder: Path, records: list[T], revised: Callable[[T], T]) -> list[T]:
+        """Change stored records, all at once; nothing is written where that changes none.
+
+        Args:
+            folder: Of the file.
+            records: What it holds.
+            revised: What becomes of each.
+        """
+        changed = [revised(record) for record in records]
+        if changed != records:
+            self.write(folder, changed)
+        return changed
+
     def fill(
         self, folder: Path, title: str, items: Sequence[Any], size: int, compute: Callable[[Sequence[Any]], Sequence[T]]
     ) -> list[T]:

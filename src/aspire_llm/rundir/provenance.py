@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from aspire_llm.errors import RunDirectoryError
 from aspire_llm.records import Question, Split
 from aspire_llm.rundir.files import Document
 from aspire_llm.rundir.typed import typed_document
@@ -95,6 +96,18 @@ def fingerprint(questions: Mapping[Split, Sequence[Question]]) -> str:
     for split in Split:
         digest.update(repr((split, tuple(questions.get(split, ())))).encode())
     return digest.hexdigest()
+
+
+def check_data(folder: Path, questions: Mapping[Split, Sequence[Question]]) -> None:
+    """Hold the questions against those of the provenance.
+
+    Raises:
+        RunDirectoryError: The run was begun with others.
+    """
+    if PROVENANCE.read(folder).data.sha256 != fingerprint(questions):
+        raise RunDirectoryError(
+            f"{folder}: the data have changed since this run began; choose another --output, or --fresh to replace it"
+        )
 
 
 def installed_versions() -> dict[str, str]:
