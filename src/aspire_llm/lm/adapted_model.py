@@ -80,7 +80,7 @@ class AdaptedModel:
             with self.task.active():
                 logits, branches = cache.extend(root, embeddings, valid, ends(valid) if with_logits else None)
         cache.prompts_end()
-        if outputs:
+        if outputs and outputs[-1].ndim == 3:  # some models (Gemma 3n) carry several streams through their layers
             cache.prompt_states = prompt_states(prompts, shared, outputs[:-1], cache.by_branch(outputs[-1], root)[:, 0])
         return cache, branches, logits
 
