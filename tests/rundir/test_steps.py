@@ -163,7 +163,16 @@ def test_every_key_is_tried() -> None:
     assert keys == set(CHANGES) | set(UNCHANGED)
 
 
-@pytest.mark.parametrize("key", CHANGES)
+# One key of each row of the table, and of each way to be decided; the others take minutes together.
+QUICK = {
+    *("data.max_train", "data.num_examples", "stage1.adapter", "stage1.epochs", "stage1.tokens_per_pass"),
+    *("stage2.num_beams", "stage2.max_new_tokens", "stage2.batch_size", "stage3.learn_from", "stage3.verdict_words"),
+    *("score.alpha", "score.abstain_below", "score.calibration", "correctness.train_threshold"),
+    *("correctness.eval_threshold", "rivals.num_samples", "rivals.p_true_examples", "seed", "speed"),
+}
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, marks=() if key in QUICK else pytest.mark.slow) for key in CHANGES])
 def test_a_changed_setting_leaves_what_a_fresh_run_leaves(
     key: str, config: RunConfig, finished: Path, tmp_path: Path, trainings: list[str]
 ) -> None:
