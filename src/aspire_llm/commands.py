@@ -14,10 +14,10 @@ from aspire_llm.config_files import load_config, parse_change
 from aspire_llm.data import as_question, find_path, load_questions, plain_name, read_passage
 from aspire_llm.demo import MODEL_DIR
 from aspire_llm.errors import ConfigError
-from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import resolve_methods
-from aspire_llm.pipeline import BATCHES_AT_ONCE, Pipeline
+from aspire_llm.pipeline import Pipeline
 from aspire_llm.records import Prediction, Question, Split, Unanswered
 from aspire_llm.report import write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, decision_rule

@@ -15,7 +15,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_whole_paths
 from aspire_llm.data import load_splits
 from aspire_llm.lm.model_files import check_model
-from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.catalogue import UNTUNED, score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import CHEAP, resolve_methods
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from aspire_llm.run_model import RunModel
 
 T = TypeVar("T")
-
-BATCHES_AT_ONCE = 4  # batches between two writes: questions among them are sorted by length
 
 
 def run(

@@ -165,7 +165,7 @@ class AdaptedModel:
             cache: Holds the branches.
             branches: n per question.
             unread: Tokens of the answers that the branches have not read, where there is one branch per question.
-                They                 take no pass of their own, unless θs changes how they would be read.
+                They take no pass of their own, unless θs changes how they would be read.
         """
         batch, n = branches.positions.shape
         if unread is not None and self.self_evaluation.changes_weights:

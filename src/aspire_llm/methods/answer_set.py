@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aspire_llm.stages.stage3_self_evaluation import VerdictExample
 
 T = TypeVar("T")
-BATCHES_AT_ONCE = 4  # batches between two writes
+BATCHES_AT_ONCE = 4  # batches between two writes: questions among them are sorted by length
 
 
 @dataclass(frozen=True, slots=True)
