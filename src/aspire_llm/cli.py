@@ -163,9 +163,10 @@ def _ask(options: argparse.Namespace) -> None:
         _warn("the context does not fit the model's window, and its end was cut")
     print("I don't know" if prediction.answer is None else prediction.answer)
     scored = prediction.scored
+    verdict = scored.evidence.self_eval
     print(
         f"  likeliest answer: {scored.answer.text!r} · score {scored.selection_score:.3f} · "
-        f"P(correct) by the model {scored.self_eval:.2f} · {prediction.why}",
+        f"{'' if verdict is None else f'P(correct) by the model {verdict:.2f} · '}{prediction.why}",
         file=sys.stderr,
     )
 

@@ -20,10 +20,12 @@ from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import Pipeline
 from aspire_llm.records import Prediction, Question, Split, Unanswered
 from aspire_llm.report import write_comparison, write_report, write_tables
-from aspire_llm.results.calibration import CALIBRATION, decision_rule
+from aspire_llm.results.calibration import CALIBRATION, stored_rule
+from aspire_llm.results.fused import FUSED
 from aspire_llm.results.metrics import RunMetrics
-from aspire_llm.results.novelty import NAME as NOVELTY
+from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.predictions import PREDICTIONS, outcome_file
+from aspire_llm.results.states import STATES
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.lock import locked_output
@@ -164,7 +166,7 @@ def predict_file(run: Path, source: Path, output: Path) -> FileSummary:
 def _digest_of_model(directory: RunDirectory) -> str:
     """Tells the predictions of one trained run from those of another."""
     digest = hashlib.sha256(directory.config.to_yaml().encode())
-    decides = [directory.path / name for name in (CALIBRATION.name, NOVELTY)]
+    decides = [directory.path / name for name in (CALIBRATION.name, FUSED.name, NOVELTY.name, STATES.name)]
     for path in sorted([*directory.path.glob("*_adapter/*"), *decides]):
         if path.is_file():
             digest.update(path.read_bytes())
@@ -230,13 +232,13 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
         remove(folder)  # of other questions
     folder.mkdir(parents=True, exist_ok=True)
     PROVENANCE.write(folder, replace(PROVENANCE.read(pipeline.folder), data=facts))
-    for name in (CONFIG, CALIBRATION.name, NOVELTY):
+    for name in (CONFIG, CALIBRATION.name, FUSED.name, NOVELTY.name):
         if (pipeline.folder / name).is_file():
             with replacing(folder / name) as copy:
                 shutil.copyfile(pipeline.folder / name, copy)
     predictor, config = pipeline.model.predictor, pipeline.config
     answered = answer_questions(PREDICTIONS, folder, questions, config, predictor.predict)
-    rule = decision_rule(config, CALIBRATION.read(folder))
+    rule = stored_rule(folder, config)
     decided = [rule.decide_again(prediction) for prediction in answered]
     PREDICTIONS.write(folder, decided)
     answers = AnswerSet(

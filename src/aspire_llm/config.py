@@ -154,6 +154,9 @@ class SamplingConfig(_Section):
         length_penalty: Hypotheses rank by summed log-likelihood / length ** penalty; 0 is the paper's argmax.
         temperature: Softmax temperature of sampling.
         batch_size: Questions decoded together.
+        folds: Answers to training questions are sampled by a θp that was tuned on the other folds of them, at the cost
+            of one more stage 1 per fold; 1 samples the questions that θp was tuned on (the paper's).
+        held_out: Share of the training questions that are kept out of stage 1, and alone are sampled; instead of folds.
     """
 
     decoder: Literal["beam", "sample"] = "beam"
@@ -162,12 +165,21 @@ class SamplingConfig(_Section):
     length_penalty: float = 0.0
     temperature: float = Field(default=1.0, gt=0)
     batch_size: Count = 8
+    folds: Count = 1
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "SamplingConfig":
+        if self.folds > 1 and self.held_out:
+            raise ValueError("folds and held_out are both set; give one of them")
+        return self
 
 
 class SelfEvaluationConfig(TrainingConfig):
     """Self-evaluation learning (stage 3): the training settings and the answers learned from.
 
     Attributes:
+        enabled: Without it, there is no θs, and the selection score must do without its verdict.
         learn_from: ``samples`` is the paper's sets of answers; ``likeliest`` is each question's likeliest answer alone,
             which is what will be judged.
         max_correct: k_c, sampled correct answers per question beside the reference.
@@ -177,6 +189,7 @@ class SelfEvaluationConfig(TrainingConfig):
             half of the free memory.
     """
 
+    enabled: bool = True
     learn_from: Literal["samples", "likeliest"] = "samples"
     max_correct: int = Field(default=2, ge=0)
     max_wrong: Count = 10
@@ -184,10 +197,26 @@ class SelfEvaluationConfig(TrainingConfig):
     kept_prefixes: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
 
 
+class StatesConfig(_Section):
+    """The read-out of hidden states, learned from stage 2's answers (beyond the paper).
+
+    Attributes:
+        enabled: Whether there is one.
+        num_layers: Layers that it is chosen from, evenly spread.
+        memory: MiB that the states of all answers may take: of more, those of each question's likeliest are kept.
+    """
+
+    enabled: bool = True
+    num_layers: Count = 8
+    memory: Count = 1024
+
+
 class ScoreConfig(_Section):
     """The selection score.
 
     Attributes:
+        kind: ``aspire`` is the paper's; ``fused`` a logistic model over likelihoods, agreement of the beams, states and
+            verdict, fitted on the validation split.
         alpha: Weight of log P(z_c) against the mean log-likelihood.
         calibration: How the score becomes a confidence: Platt's logistic curve, or isotonic regression (for some
             hundred calibration questions and more).
@@ -196,6 +225,7 @@ class ScoreConfig(_Section):
             like those that calibrated the run. It takes more than 1 / level calibration questions; 0 withholds none.
     """
 
+    kind: Literal["aspire", "fused"] = "aspire"
     alpha: Probability = 0.25
     calibration: Literal["platt", "isotonic"] = "platt"
     abstain_below: Probability = 0.5
@@ -244,6 +274,7 @@ class RunConfig(_Section):
     stage1: TrainingConfig = TrainingConfig()
     stage2: SamplingConfig = SamplingConfig()
     stage3: SelfEvaluationConfig = SelfEvaluationConfig()
+    states: StatesConfig = StatesConfig()
     score: ScoreConfig = ScoreConfig()
     correctness: CorrectnessConfig = CorrectnessConfig()
     rivals: RivalsConfig = RivalsConfig()
@@ -260,6 +291,10 @@ class RunConfig(_Section):
         ):
             raise ValueError(
                 "recompute_layers works with soft prompts only; choose adapter: soft_prompt, or leave it off"
+            )
+        if not self.stage3.enabled and self.score.kind == "aspire" and self.score.alpha:
+            raise ValueError(
+                "without stage 3 there is no verdict; set score.kind to fused, or score.alpha to 0 (likelihood alone)"
             )
         return self
 

@@ -92,6 +92,11 @@ def label(answer: SampledAnswer, question: Question, threshold: float) -> Labell
     return LabelledAnswer(answer, rouge_l=score, correct=score > threshold)
 
 
+def normal_words(text: str) -> list[str]:
+    """The words of a text in SQuAD's normal form: lower case, no ASCII punctuation, no articles."""
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
 def _best(answer: str, references: Iterable[str], compare: Callable[[str, str], float]) -> float:
     best = 0.0
     for reference in references:
@@ -108,12 +113,12 @@ def _rouge_l_of_pair(answer: str, reference: str) -> float:
 
 
 def _exact_match_of_pair(answer: str, reference: str) -> float:
-    words, expected = _squad_tokens(answer), _squad_tokens(reference)
+    words, expected = normal_words(answer), normal_words(reference)
     return float(words == expected) if words and expected else _same_text(answer, reference)
 
 
 def _f1_of_pair(answer: str, reference: str) -> float:
-    words, expected = _squad_tokens(answer), _squad_tokens(reference)
+    words, expected = normal_words(answer), normal_words(reference)
     if not (words and expected):
         return _same_text(answer, reference)
     common = sum((Counter(words) & Counter(expected)).values())
@@ -136,10 +141,6 @@ def _fold(text: str) -> str:
     """Casefolded and in compatibility form, so that "ﬁ", "FI" and "fi", or "é" and "e" + accent, are the same."""
     # Casefolding can leave the normal form, hence the second normalisation.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
-def _squad_tokens(text: str) -> list[str]:
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
 
 class _UnicodeTokenizer:

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, TypeVar
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_whole_paths
 from aspire_llm.data import load_splits
+from aspire_llm.data.cross_fitting import cross_fit
 from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.catalogue import UNTUNED, score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
+from aspire_llm.methods.fused import fit_validation_fused
 from aspire_llm.methods.scoring import CHEAP, resolve_methods
 from aspire_llm.records import Prediction, Split, UntunedAnswer
 from aspire_llm.report import write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, calibrate, caveats, decision_rule
+from aspire_llm.results.fused import FUSED
 from aspire_llm.results.metrics import RunMetrics
-from aspire_llm.results.novelty import NAME as NOVELTY
-from aspire_llm.results.novelty import read_novelty
+from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.predictions import (
     CALIBRATION_PREDICTIONS,
     PREDICTIONS,
@@ -33,6 +35,7 @@ from aspire_llm.results.predictions import (
 )
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES
+from aspire_llm.results.states import STATES
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.provenance import (
@@ -46,7 +49,7 @@ from aspire_llm.rundir.provenance import (
     timed,
 )
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
-from aspire_llm.selection import DecisionRule
+from aspire_llm.selection import DecisionRule, FusedScore, Infeasible
 
 if TYPE_CHECKING:
     from aspire_llm.lm.tokenization import EncodedPrompt
@@ -158,6 +161,7 @@ class Pipeline:
         for name, step in (
             ("stage1", self.tune_task),
             ("stage2", self.sample_answers),
+            ("states", self.learn_states),
             ("stage3", self.learn_self_evaluation),
             ("prediction", self.predict),
         ):
@@ -178,37 +182,55 @@ class Pipeline:
 
     def sample_answers(self) -> None:
         """Stage 2: the tuned model's answers to the training and validation splits, labelled."""
-        splits = (Split.TRAIN, Split.VALIDATION)
-        samples = self._fill(SAMPLES, "stage 2", splits, lambda prompts: self.model.sample_answers(prompts))
+        sampled = cross_fit(self.questions[Split.TRAIN], self.config.stage2, seed=self.config.seed).sampled
+
+        def prompts() -> "list[EncodedPrompt]":
+            return [own for split in (Split.TRAIN, Split.VALIDATION) for own in self.model.sampled_prompts(split)]
+
+        count = len(sampled) + len(self.questions[Split.VALIDATION])
+        samples = self._fill(SAMPLES, "stage 2", count, prompts, lambda part: self.model.sample_answers(part))
         threshold = self.config.correctness.train_threshold
         SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(threshold))
 
+    def learn_states(self) -> None:
+        """The read-out of hidden states from the labelled answers."""
+        if self.config.states.enabled and not STATES.exists(self.folder):
+            self.model.learn_states()
+
     def learn_self_evaluation(self) -> None:
         """Stage 3: θs from the labelled answers."""
-        if not (self.folder / "self_eval_adapter").is_dir():
+        if self.config.stage3.enabled and not (self.folder / "self_eval_adapter").is_dir():
             self.model.learn_self_evaluation()
 
     def predict(self) -> None:
         """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""
-        rule = decision_rule(self.config)
-        if not (self.folder / NOVELTY).is_file():
+        if not NOVELTY.exists(self.folder):
             for made_without in (CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS):
                 (self.folder / made_without.name).unlink(missing_ok=True)
             self.model.learn_novelty()
         untuned = self._fill(
             UNTUNED_PREDICTIONS,
             "prediction before tuning",
-            (Split.TEST,),
+            len(self.questions[Split.TEST]),
+            lambda: self.model.prompts[Split.TEST],
             lambda prompts: self.model.answer_untuned(prompts),
         )
-        UNTUNED_PREDICTIONS.revise(self.folder, untuned, rule.judge_again)
+        UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
+        fused = self._fit_fused() if self.config.score.kind == "fused" else None
+        rule = decision_rule(self.config, fused=fused)
         answered = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule)
         calibration = calibrate(answered, self.config.score.calibration)
         CALIBRATION.write(self.folder, calibration)
-        rule = decision_rule(self.config, calibration)
+        rule = decision_rule(self.config, calibration, fused)
         self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
-        for caveat in caveats(rule, read_novelty(self.folder)):
+        for caveat in caveats(rule, NOVELTY.read(self.folder)):
             print(f"aspire-llm: warning: {caveat}", file=sys.stderr)
+
+    def _fit_fused(self) -> FusedScore | Infeasible:
+        """The fused score, from the answers to the validation split."""
+        fused = fit_validation_fused(self.validation_predictions(), self.config)
+        FUSED.write(self.folder, fused)
+        return fused
 
     def validation_predictions(self) -> list[Prediction]:
         """Predictions for the validation split, for what methods choose there."""
@@ -253,20 +275,24 @@ class Pipeline:
                 record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
             return answered
 
-        return file.revise(self.folder, self._fill(file, title, (split,), predict), rule.decide_again)
+        count = len(self.questions[split])
+        answers = self._fill(file, title, count, lambda: self.model.prompts[split], predict)
+        return file.revise(self.folder, answers, rule.decide_again)
 
     def _fill(
         self,
         file: Lines[T],
         title: str,
-        splits: Sequence[Split],
+        count: int,
+        prompts: "Callable[[], Sequence[EncodedPrompt]]",
         compute: "Callable[[Sequence[EncodedPrompt]], Sequence[T]]",
     ) -> list[T]:
-        def computed(places: Sequence[int]) -> Sequence[T]:
-            prompts = [prompt for split in splits for prompt in self.model.prompts[split]]
-            return compute([prompts[place] for place in places])
+        """The records of a file, one per prompt; where none is lacking, no prompt is encoded and no model loaded."""
 
-        count = sum(len(self.questions[split]) for split in splits)
+        def computed(places: Sequence[int]) -> Sequence[T]:
+            everything = prompts()
+            return compute([everything[place] for place in places])
+
         return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
 
     def _record_provenance(self, model: "RunModel") -> None:

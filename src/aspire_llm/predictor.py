@@ -1,10 +1,11 @@
 """SelectivePredictor: a question in, an answer or an abstention out."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
@@ -15,27 +16,52 @@ from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.cache.expanded import check_readable
 from aspire_llm.lm.decoding.beam_search import beam_search
-from aspire_llm.lm.decoding.hypotheses import Decoded
+from aspire_llm.lm.decoding.hypotheses import Decoded, Hypothesis
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.model_files import check_model
 from aspire_llm.lm.prompt_states import states_of
+from aspire_llm.lm.read_states import Position, StateRecorder
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
-from aspire_llm.records import Prediction, Question, SampledAnswer, Unanswered
-from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
-from aspire_llm.results.novelty import read_novelty
+from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, Unanswered
+from aspire_llm.results.calibration import caveats, stored_rule
+from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.questions import EXAMPLES
+from aspire_llm.results.states import STATES, StatesReadout
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.selection import Calibration, Infeasible, NoveltyGuard
+from aspire_llm.selection import DecisionRule, Infeasible, NoveltyGuard, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a run has fitted, beside its adapters.
+
+    Attributes:
+        rule: What decides about answers.
+        novelty: The calibration questions that others are compared with; None before there are any.
+        states: The read-out of hidden states; None where there is none.
+    """
+
+    rule: DecisionRule
+    novelty: NoveltyGuard | Infeasible | None = None
+    states: StatesReadout | Infeasible | None = None
+
+    @classmethod
+    def read(cls, folder: Path, config: RunConfig) -> "Fitted":
+        """Of a finished run.
+
+        Raises:
+            RunDirectoryError: A file is missing or broken.
+        """
+        return cls(stored_rule(folder, config), NOVELTY.read(folder), states_of_run(folder, config))
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """ŷ* of a question, log P(z_c) in nats, and the question's p-value among the calibration questions."""
+    """What is known of ŷ* of a question, and the question's p-value among the calibration questions."""
 
-    answer: SampledAnswer
-    log_self_eval: float
+    evidence: Evidence
     novelty: float | None
 
 
@@ -48,8 +74,8 @@ class SelectivePredictor:
         model: θ + θp + θs.
         encoder: Tokenizes for that model.
         config: Of the run that trained it.
-        calibration: Score to confidence; None before there can be any, when nothing is withheld.
-        novelty: The calibration questions that others are compared with.
+        fitted: What decides, and what novel questions and the states of answers are judged by.
+        everything: Whether all is computed that any method scores by, rather than what the run's own score needs.
 
     Attributes:
         caveats: What a user must know of all predictions of this run, in clauses: that there is no calibration, that
@@ -62,13 +88,16 @@ class SelectivePredictor:
         model: AdaptedModel,
         encoder: Encoder,
         config: RunConfig,
-        calibration: Calibration | Infeasible | None = None,
-        novelty: NoveltyGuard | Infeasible | None = None,
+        fitted: Fitted,
+        *,
+        everything: bool = False,
     ) -> None:
         self.model, self.encoder, self._config = model, encoder, config
-        self.rule = decision_rule(config, calibration)
-        self._novelty = novelty
-        self.caveats = caveats(self.rule, novelty)
+        self.rule, self._novelty = fitted.rule, fitted.novelty
+        self.caveats = caveats(self.rule, fitted.novelty)
+        needs = frozenset(Part) if everything else self.rule.scoring.needs
+        self._asks_verdict = Part.VERDICT in needs and config.stage3.enabled
+        self._states = fitted.states if Part.STATES in needs and isinstance(fitted.states, StatesReadout) else None
         self.seconds = {"answer": 0.0, "self_evaluation": 0.0}
         self.num_questions = 0
         self.verdict_tokens = encoder.verdict_tokens(config.stage3.verdict_words)
@@ -89,13 +118,9 @@ class SelectivePredictor:
         config = directory.config
         check_model(directory.path, config.model)
         backbone = load_model(config, device)
-        model = AdaptedModel(
-            backbone,
-            load_adapter(backbone, TASK, directory.path / "task_adapter"),
-            load_adapter(backbone, SELF_EVALUATION, directory.path / "self_eval_adapter"),
-        )
+        model = load_adapted(backbone, config, directory.path)
         encoder = new_encoder(backbone, config, EXAMPLES.read(directory.path))
-        return cls(model, encoder, config, CALIBRATION.read(directory.path), read_novelty(directory.path))
+        return cls(model, encoder, config, Fitted.read(directory.path, config))
 
     def predict(self, questions: Sequence[str | Question]) -> list[Prediction]:
         """Answer questions in order; what falls below `score.abstain_below` in confidence is withheld, and so are
@@ -140,10 +165,8 @@ class SelectivePredictor:
     def _decided(self, prompt: EncodedPrompt, found: _Found) -> Prediction:
         decided = self.rule.decide(
             prompt.question,
-            found.answer,
-            math.exp(found.log_self_eval),
-            found.log_self_eval,
-            self._rouge_l(prompt.question, found.answer),
+            found.evidence,
+            self._rouge_l(prompt.question, found.evidence.answer),
             novelty=found.novelty,
         )
         return replace(decided, context_cut=prompt.is_cut)
@@ -151,21 +174,37 @@ class SelectivePredictor:
     def _answer_batch(self, prompts: Sequence[EncodedPrompt]) -> list[_Found]:
         """All questions in one batch."""
         started = time.perf_counter()
-        decoded = decode_likeliest(self.model, prompts, self._config)
+        recorder = StateRecorder(self.model.backbone, [self._states.layer] if self._states else ())
+        decoded = decode_likeliest(self.model, prompts, self._config, recorder)
         chosen = [hypotheses[0] for hypotheses in decoded.hypotheses]
+        states = self._log_odds(recorder, chosen)
         novelty: Sequence[float | None] = [None] * len(prompts)
         if isinstance(self._novelty, NoveltyGuard):
             groups = [prompt.question.cluster for prompt in prompts]
             novelty = self._novelty.p_values(states_of(decoded.cache), groups)
         answered = time.perf_counter()
-        verdicts = evaluate_decoded(self.model, decoded, chosen, self.verdict_tokens).cpu().tolist()
+        verdicts: Sequence[float | None] = [None] * len(prompts)
+        if self._asks_verdict:
+            verdicts = evaluate_decoded(self.model, decoded, chosen, self.verdict_tokens).cpu().tolist()
         self.num_questions += len(prompts)
         self.seconds["answer"] += answered - started
         self.seconds["self_evaluation"] += time.perf_counter() - answered
         return [
-            _Found(self.encoder.sampled_answer(own), verdict, p_value)
-            for own, verdict, p_value in zip(chosen, verdicts, novelty, strict=True)
+            _Found(Evidence(beams[0], verdict, odds, beams), p_value)
+            for beams, verdict, odds, p_value in zip(self._beams(decoded), verdicts, states, novelty, strict=True)
         ]
+
+    def _beams(self, decoded: Decoded) -> list[tuple[SampledAnswer, ...]]:
+        return [tuple(self.encoder.sampled_answer(own) for own in beams) for beams in decoded.hypotheses]
+
+    def _log_odds(self, recorder: StateRecorder, chosen: Sequence[Hypothesis]) -> Sequence[float | None]:
+        """What the read-out of states says of one hypothesis per question."""
+        if self._states is None:
+            return [None] * len(chosen)
+        position = Position[self._states.position.upper()]
+        states = [recorder.states(i, own.rows)[position, 0] for i, own in enumerate(chosen)]
+        log_odds: list[float] = self._states.readout.log_odds(torch.stack(states).cpu().numpy()).tolist()
+        return log_odds
 
     def _rouge_l(self, question: Question, answer: SampledAnswer) -> float | None:
         if not question.references and question.answerable:
@@ -190,7 +229,22 @@ def new_encoder(backbone: Backbone, config: RunConfig, examples: Sequence[Questi
     )
 
 
-def decode_likeliest(model: AdaptedModel, prompts: Sequence[EncodedPrompt], config: RunConfig) -> Decoded:
+def load_adapted(backbone: Backbone, config: RunConfig, folder: Path) -> AdaptedModel:
+    """θ + θp + θs of a run, without θs where it has none."""
+    task = load_adapter(backbone, TASK, folder / f"{TASK}_adapter")
+    if not config.stage3.enabled:
+        return AdaptedModel(backbone, task)
+    return AdaptedModel(backbone, task, load_adapter(backbone, SELF_EVALUATION, folder / f"{SELF_EVALUATION}_adapter"))
+
+
+def states_of_run(folder: Path, config: RunConfig) -> StatesReadout | Infeasible | None:
+    """The read-out of states of a run; None where it is switched off."""
+    return STATES.read(folder) if config.states.enabled else None
+
+
+def decode_likeliest(
+    model: AdaptedModel, prompts: Sequence[EncodedPrompt], config: RunConfig, states: StateRecorder | None = None
+) -> Decoded:
     """Beam search as predictions use it; the first hypothesis of a question is ŷ*."""
     return beam_search(
         model,
@@ -198,4 +252,5 @@ def decode_likeliest(model: AdaptedModel, prompts: Sequence[EncodedPrompt], conf
         num_beams=config.stage2.num_beams,
         max_new_tokens=config.stage2.max_new_tokens,
         length_penalty=config.stage2.length_penalty,
+        states=states,
     )

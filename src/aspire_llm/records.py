@@ -4,6 +4,7 @@
 Higher selection scores always mean more confident.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -113,20 +114,43 @@ class LabelledAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredAnswer:
-    """A sampled answer with the model's judgement of it.
+class Evidence:
+    """What is known of an answer when it is scored.
 
     Attributes:
-        answer: The sampled answer.
-        self_eval: P(z_c | x, ŷ), the probability of the verdict "correct" over the verdict pair, 0 to 1.
-        log_self_eval: log P(z_c | x, ŷ) in nats, computed without leaving log space.
-        selection_score: (1 − α)·log-likelihood + α·log_self_eval; higher = more confident.
+        answer: The answer.
+        log_self_eval: log P(z_c | x, ŷ) in nats, computed without leaving log space; None where θs was not asked.
+        states: Log-odds of a correct answer by the hidden states of `[θp] [x] [ŷ]`; None where they were not read.
+        beams: All hypotheses of the search, likeliest first, the answer among them; empty where they are not known.
     """
 
     answer: SampledAnswer
-    self_eval: float
-    log_self_eval: float
+    log_self_eval: float | None = None
+    states: float | None = None
+    beams: tuple[SampledAnswer, ...] = field(default=(), repr=False)
+
+    @property
+    def self_eval(self) -> float | None:
+        """P(z_c | x, ŷ), the probability of the verdict "correct" over the verdict pair, 0 to 1."""
+        return None if self.log_self_eval is None else math.exp(self.log_self_eval)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredAnswer:
+    """An answer with the model's judgement of it.
+
+    Attributes:
+        evidence: All that the score is made from.
+        selection_score: Higher = more confident.
+    """
+
+    evidence: Evidence
     selection_score: float
+
+    @property
+    def answer(self) -> SampledAnswer:
+        """The answer."""
+        return self.evidence.answer
 
 
 @dataclass(frozen=True, slots=True)

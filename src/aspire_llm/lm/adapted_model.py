@@ -86,7 +86,7 @@ class AdaptedModel:
 
     def _watched(self, wanted: bool) -> AbstractContextManager[list[Tensor]]:
         """What the layer that prompts are known by gives in the passes within."""
-        return self.backbone.layer_outputs(only=watched_layer(self.backbone)) if wanted else nullcontext([])
+        return self.backbone.layer_outputs(only=[watched_layer(self.backbone)]) if wanted else nullcontext([])
 
     def _read_shared(self, prompts: Sequence[EncodedPrompt], length: int, room: int) -> Prefix:
         """`[θp]` and the first tokens of the first prompt, as the prompt so far of all of them."""

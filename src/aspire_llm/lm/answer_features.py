@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.cache import TokenGrid
+from aspire_llm.lm.read_states import by_position, prompt_ends
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 
@@ -21,7 +22,7 @@ class AnswerFeatures:
     Attributes:
         log_probs: Of each token given all before, in nats, `[T]`.
         entropies: Of the distribution that each token stands in, in nats, `[T]`.
-        hidden: Output of some layers at the last token that is read (the terminator is not), float32 `[layers, d]`.
+        hidden: Output of some layers by `Position` (the terminator is not read), float32 `[positions, layers, d]`.
     """
 
     log_probs: NDArray[np.float32]
@@ -49,21 +50,18 @@ def answer_features(
     with model.backbone.layer_outputs() as outputs:
         cache, root, first_logits = model.read(prompts)
         last = outputs[-model.backbone.num_layers :]
-        hidden = [cache.by_branch(last[layer], root)[:, 0] for layer in layers]
-        # Padding stands at the end, and what all prompts begin with may have been read in a pass of its own.
-        longest = max(len(prompt.token_ids) for prompt in prompts)
-        ends = [hidden[0].shape[1] - 1 - (longest - len(prompt.token_ids)) for prompt in prompts]
-        first_hidden = [states[torch.arange(len(prompts)), ends] for states in hidden]  # [B, d] each
+        ends = prompt_ends(cache, root, [last[layer] for layer in layers], prompts)  # [B, layers, d]
         token_ids, valid = model.token_grid(answers)
         length = token_ids.shape[-1]
-        logits = first_logits[:0]
+        logits, hidden = first_logits[:0], ends[:0]
         if length:
             n = token_ids.shape[1]
             branches = root.select(torch.zeros(len(prompts), n, dtype=torch.long, device=valid.device))
             with model.task.active():
                 logits, _ = cache.extend(branches, model.backbone.embed(token_ids), valid, logits_at=valid)
             last = outputs[-model.backbone.num_layers :]
-            hidden = [cache.by_branch(last[layer], branches) for layer in layers]  # [B, n, A, d] each
+            # [B, n, A, layers, d]
+            hidden = torch.stack([cache.by_branch(last[layer], branches) for layer in layers], 3)
     rows = valid.flatten().cumsum(0).view(valid.shape) - 1  # of a token in `logits`
     result: list[list[AnswerFeatures]] = []
     for i, own in enumerate(answers):
@@ -71,8 +69,8 @@ def answer_features(
         for j, ids in enumerate(own):
             predicting = torch.cat([first_logits[i : i + 1], logits[rows[i, j, : len(ids)]]])
             targets = torch.tensor([*ids, model.backbone.eos_token_id], device=predicting.device)
-            ends_in = [states[i, j, len(ids) - 1] for states in hidden] if ids else [state[i] for state in first_hidden]
-            result[-1].append(_features(predicting, targets, ends_in))
+            states = by_position(ends[i], hidden[i, j, : len(ids)] if ids else ends[:0])
+            result[-1].append(_features(predicting, targets, states))
     return result
 
 
@@ -87,10 +85,10 @@ def verdict_states(
     return cache.by_branch(outputs[-1], branches)[:, :, -1].float()
 
 
-def _features(logits: Tensor, targets: Tensor, hidden: Sequence[Tensor]) -> AnswerFeatures:
+def _features(logits: Tensor, targets: Tensor, hidden: Tensor) -> AnswerFeatures:
     log_probs = torch.log_softmax(logits, dim=-1)
     return AnswerFeatures(
         log_probs=log_probs.gather(-1, targets[:, None])[:, 0].cpu().numpy(),
         entropies=-(log_probs.exp() * log_probs).sum(-1).cpu().numpy(),
-        hidden=torch.stack([state.float() for state in hidden]).cpu().numpy(),
+        hidden=hidden.float().cpu().numpy(),
     )

@@ -7,7 +7,7 @@ False, and are read as `generate` reads them (`lm/cache/expanded.py`).
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
 from functools import partial
@@ -128,19 +128,20 @@ class Backbone:
         return nullcontext() if self.fast is None else self.fast.decoding()
 
     @contextmanager
-    def layer_outputs(self, only: int | None = None) -> Iterator[list[Tensor]]:
+    def layer_outputs(self, only: Sequence[int] | None = None) -> Iterator[list[Tensor]]:
         """Collects what each layer gives in the passes within, `[B, R, d]`, first layer first, pass after pass.
 
         Args:
-            only: The number of the one layer that is wanted; nothing is collected of a model that shows no such layer.
+            only: The numbers of the layers that are wanted; nothing is collected of layers that a model does not show.
         """
         outputs: list[Tensor] = []
 
         def collect(_layer: nn.Module, _arguments: Any, output: Any) -> None:
             outputs.append(output[0] if isinstance(output, tuple) else output)
 
-        layers = self._layers() if only is None else self._layers()[only : only + 1]
-        hooks = [layer.register_forward_hook(collect) for layer in layers]
+        layers = self._layers()
+        wanted = range(len(layers)) if only is None else sorted(only)
+        hooks = [layers[number].register_forward_hook(collect) for number in wanted if number < len(layers)]
         try:
             yield outputs
         finally:

@@ -20,6 +20,7 @@ from aspire_llm.lm.batching import by_length
 from aspire_llm.progress import progress
 from aspire_llm.records import DrawnAnswer, Prediction, Question, SampledAnswer, Split, UntunedAnswer
 from aspire_llm.results.samples import DrawnAnswers, drawn_answers_file
+from aspire_llm.selection import Part
 
 if TYPE_CHECKING:
     from aspire_llm.lm.answer_features import AnswerFeatures
@@ -114,6 +115,14 @@ class AnswerSet:
     def predictions(self) -> list[Prediction]:
         """The answers with the model's verdicts; only the tuned model gives any."""
         return [own for own in self.given if isinstance(own, Prediction)]
+
+    def part(self, part: Part) -> list[float]:
+        """One part of the evidence on each answer.
+
+        Raises:
+            ModelError: The run does not know it of its answers.
+        """
+        return [part.of(prediction.scored.evidence) for prediction in self.predictions]
 
     @cached_property
     def validation_predictions(self) -> list[Prediction]:

@@ -1,8 +1,10 @@
-"""ASPIRE's selection score, as predictions hold it (Chen et al., 2023, §4.4)."""
+"""ASPIRE's selection score (Chen et al., 2023, §4.4)."""
 
 from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.selection import AspireScore
 
 
 def score(answers: AnswerSet) -> list[float]:
     """g = (1 − α)·log-likelihood + α·log P(z_c)."""
-    return [prediction.scored.selection_score for prediction in answers.predictions]
+    scoring = AspireScore(answers.config.score.alpha)
+    return [scoring.score(prediction.scored.evidence) for prediction in answers.predictions]

@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from aspire_llm.errors import DataError
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.records import Prediction
-from aspire_llm.selection import selection_score
+from aspire_llm.selection import AspireScore
 
 _ALPHAS = np.linspace(0, 1, 21).tolist()
 
@@ -42,4 +42,4 @@ def both_kinds(predictions: Sequence[Prediction]) -> list[bool]:
 
 
 def _mixed(predictions: Sequence[Prediction], alpha: float) -> list[float]:
-    return [selection_score(own.scored.answer.log_likelihood, own.scored.log_self_eval, alpha) for own in predictions]
+    return [AspireScore(alpha).score(own.scored.evidence) for own in predictions]

@@ -21,6 +21,7 @@ BASELINE = "perplexity"
 UNTUNED = "_untuned"  # ends the name of a method on the answers of the model before tuning
 _PAPER = "Chen et al., 2023"
 _BEYOND = "beyond the paper"
+_STAGE_3 = "stage3.enabled"
 
 
 class Family(StrEnum):
@@ -97,7 +98,8 @@ class Method:
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("aspire", "ASPIRE", Family.ASPIRE, _PAPER, Needs.VERDICT),
+        Method("aspire", "ASPIRE", Family.ASPIRE, _PAPER, Needs.VERDICT, requires=_STAGE_3),
+        Method("fused", "Fused", Family.ASPIRE, f"{_BEYOND}: likelihoods, agreement, states, verdict", Needs.VERDICT),
         Method("perplexity", "Perplexity", Family.LIKELIHOOD, "Malinin & Gales, 2021", untuned=True),
         Method(
             "sequence_log_probability",
@@ -106,7 +108,11 @@ METHODS: dict[str, Method] = {
             "Hendrycks & Gimpel, 2017",
             untuned=True,
         ),
-        Method("self_evaluation", "Self-evaluation alone", Family.ASKING, _PAPER, Needs.VERDICT),
+        Method("agreement_mass", "Agreement of beams", Family.LIKELIHOOD, _BEYOND),
+        Method("agreement_margin", "Margin of beams", Family.LIKELIHOOD, _BEYOND),
+        Method("fused_likelihood", "Fused, nothing learned", Family.LIKELIHOOD, f"{_BEYOND}: control of Fused"),
+        Method("self_evaluation", "Self-evaluation alone", Family.ASKING, _PAPER, Needs.VERDICT, requires=_STAGE_3),
+        Method("states", "States", Family.SUPERVISED, f"{_BEYOND}: linear read-out of hidden states"),
         Method(
             "predictive_entropy",
             "Predictive entropy",
@@ -165,14 +171,29 @@ METHODS: dict[str, Method] = {
             requires="rivals.judge",
             settings=("rivals.judge",),
         ),
-        Method("aspire_readout", "ASPIRE, readout", Family.ASPIRE, f"{_BEYOND}: linear read-out of θs", Needs.MODEL),
-        Method("aspire_alpha", "ASPIRE, tuned α", Family.ASPIRE, f"{_BEYOND}: α chosen on validation", Needs.VERDICT),
+        Method(
+            "aspire_readout",
+            "ASPIRE, readout",
+            Family.ASPIRE,
+            f"{_BEYOND}: linear read-out of θs",
+            Needs.MODEL,
+            requires=_STAGE_3,
+        ),
+        Method(
+            "aspire_alpha",
+            "ASPIRE, tuned α",
+            Family.ASPIRE,
+            f"{_BEYOND}: α chosen on validation",
+            Needs.VERDICT,
+            requires=_STAGE_3,
+        ),
         Method(
             "ensemble",
             "Ensemble",
             Family.SUPERVISED,
             f"{_BEYOND}: regression on likelihood, length and P(z_c)",
             Needs.VERDICT,
+            requires=_STAGE_3,
         ),
     )
 }

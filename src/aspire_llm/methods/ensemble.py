@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.aspire_alpha import both_kinds
 from aspire_llm.records import Prediction
+from aspire_llm.selection import AspireScore
 
 
 def score(answers: AnswerSet) -> list[float]:
@@ -26,5 +27,5 @@ def cheap_scores(prediction: Prediction) -> list[float]:
         answer.log_likelihood,
         answer.sequence_log_probability,
         answer.num_tokens,
-        prediction.scored.log_self_eval,
+        AspireScore(alpha=1.0).score(prediction.scored.evidence),
     ]

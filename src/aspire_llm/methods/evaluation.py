@@ -9,9 +9,9 @@ from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.methods.scoring import score_answers
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
-from aspire_llm.results.calibration import CALIBRATION, caveats, decision_rule
+from aspire_llm.results.calibration import caveats, stored_rule
 from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
-from aspire_llm.results.novelty import read_novelty
+from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.scores import COSTS, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
@@ -134,8 +134,8 @@ def _notes(
     folder: Path, config: RunConfig, predictions: Sequence[Prediction], left_out: Mapping[str, str]
 ) -> list[str]:
     notes = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
-    rule = decision_rule(config, CALIBRATION.read(folder))
-    notes += [f"{caveat[0].upper()}{caveat[1:]}." for caveat in caveats(rule, read_novelty(folder))]
+    rule = stored_rule(folder, config)
+    notes += [f"{caveat[0].upper()}{caveat[1:]}." for caveat in caveats(rule, NOVELTY.read(folder))]
     novel = sum(own.novelty is not None and own.novelty < rule.novelty_level for own in predictions)
     if novel:
         notes.append(f"Withheld as unlike the calibration questions: {novel} of {len(predictions)} answers.")

@@ -15,7 +15,10 @@ from aspire_llm.results.scores import Cost, StoredScores, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
 
 _NO_UNTUNED = "there are no answers of the untuned model to these questions"
-CHEAP = ("aspire", "perplexity", "self_evaluation", "sequence_log_probability", f"perplexity{UNTUNED}")
+CHEAP = (
+    *("aspire", "perplexity", "self_evaluation", "sequence_log_probability", "agreement_mass", "states"),
+    f"perplexity{UNTUNED}",
+)
 
 
 def resolve_methods(text: str | None, config: RunConfig) -> tuple[list[str], dict[str, str]]:
@@ -33,11 +36,12 @@ def resolve_methods(text: str | None, config: RunConfig) -> tuple[list[str], dic
     """
     known = [*METHODS, *(name + UNTUNED for name, method in METHODS.items() if method.untuned)]
     lacking = {name: reason for name in known if (reason := _lacks(METHODS[base_name(name)], config))}
+    own = ["fused", "fused_likelihood"] if config.score.kind == "fused" else []  # they take validation answers
     if text is None:
-        return list(CHEAP), {}
+        return [name for name in (*own, *CHEAP) if name not in lacking], {}
     if text == "all":
         return [name for name in known if name not in lacking], lacking
-    names = list(dict.fromkeys(["aspire", *(name.strip() for name in text.split(","))]))
+    names = list(dict.fromkeys([config.score.kind, *(name.strip() for name in text.split(","))]))
     for name in names:
         if name not in known:
             raise ConfigError(f"unknown method {name!r}; known are {', '.join(known)}, and all")
@@ -142,4 +146,4 @@ def _lacks(method: Method, config: RunConfig) -> str | None:
         return None
     section, key = method.requires.split(".")
     given = getattr(getattr(config, section), key)
-    return None if given is not None else f"{method.requires} is not set"
+    return None if given else f"{method.requires} is not set"

@@ -1,8 +1,10 @@
-"""The learned self-evaluation alone, as predictions hold it (Chen et al., 2023, §4.3)."""
+"""The learned self-evaluation alone (Chen et al., 2023, §4.3)."""
 
 from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.selection import AspireScore
 
 
 def score(answers: AnswerSet) -> list[float]:
     """log P(z_c)."""
-    return [prediction.scored.log_self_eval for prediction in answers.predictions]
+    verdict_alone = AspireScore(alpha=1.0)
+    return [verdict_alone.score(prediction.scored.evidence) for prediction in answers.predictions]

@@ -4,26 +4,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from aspire_llm.records import (
+    Evidence,
     LabelledAnswer,
     Prediction,
     Question,
-    SampledAnswer,
     ScoredAnswer,
     Unanswered,
     UntunedAnswer,
 )
+from aspire_llm.results.answers import answer_from_json, answer_to_json
 from aspire_llm.rundir.files import Lines
 
 # What a line says of an answer, so that one without an answer has the same keys.
 _OF_AN_ANSWER = (
     *("answer", "withheld_answer", "token_ids", "selection_score", "confidence", "novelty", "abstained", "why"),
-    *("context_cut", "log_likelihood", "num_tokens", "terminated", "self_eval", "log_self_eval", "rouge_l", "correct"),
+    *("context_cut", "log_likelihood", "num_tokens", "terminated", "self_eval", "log_self_eval", "states", "rouge_l"),
+    "correct",
 )
 
 
 def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
-    """A line of `predictions.jsonl`: `answer` is null where the system abstained, else `withheld_answer` is."""
-    scored = prediction.scored
+    """A line for users: `answer` is null where the system abstained, else `withheld_answer` is."""
+    scored, evidence = prediction.scored, prediction.scored.evidence
     return {
         **_question_to_json(prediction.question),
         "answer": prediction.answer,
@@ -38,29 +40,41 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "log_likelihood": scored.answer.log_likelihood,
         "num_tokens": scored.answer.num_tokens,
         "terminated": scored.answer.terminated,
-        "self_eval": scored.self_eval,
-        "log_self_eval": scored.log_self_eval,
+        "self_eval": evidence.self_eval,
+        "log_self_eval": evidence.log_self_eval,
+        "states": evidence.states,
         "rouge_l": prediction.rouge_l,
         "correct": prediction.correct,
     }
 
 
+def stored_to_json(prediction: Prediction) -> dict[str, Any]:
+    """A line of `predictions.jsonl`: that for users, and the other hypotheses of the search."""
+    return {
+        **prediction_to_json(prediction),
+        "beams": [answer_to_json(own) for own in prediction.scored.evidence.beams],
+    }
+
+
 def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
-    """The prediction that `prediction_to_json` wrote; of its question, what a line holds (no history)."""
+    """The prediction of a line, stored or for users; of its question, what a line holds (no history)."""
     return Prediction(
         question=_question_from_json(line),
         scored=ScoredAnswer(
-            answer=_answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
-            self_eval=float(line["self_eval"]),
-            log_self_eval=float(line["log_self_eval"]),
+            Evidence(
+                answer=answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
+                log_self_eval=_float_or_none(line["log_self_eval"]),
+                states=_float_or_none(line["states"]),
+                beams=tuple(answer_from_json(own) for own in line.get("beams", ())),
+            ),
             selection_score=float(line["selection_score"]),
         ),
-        confidence=None if line["confidence"] is None else float(line["confidence"]),
+        confidence=_float_or_none(line["confidence"]),
         abstained=bool(line["abstained"]),
         why=line["why"],
         rouge_l=line["rouge_l"],
         correct=line["correct"],
-        novelty=None if line["novelty"] is None else float(line["novelty"]),
+        novelty=_float_or_none(line["novelty"]),
         context_cut=bool(line["context_cut"]),
     )
 
@@ -102,7 +116,7 @@ def untuned_to_json(untuned: UntunedAnswer) -> dict[str, Any]:
 
 def untuned_from_json(line: Mapping[str, Any]) -> UntunedAnswer:
     """The record that `untuned_to_json` wrote."""
-    answer = _answer_from_json(line, "answer")
+    answer = answer_from_json(line, "answer")
     labelled = LabelledAnswer(answer, rouge_l=float(line["rouge_l"]), correct=bool(line["correct"]))
     return UntunedAnswer(_question_from_json(line), labelled)
 
@@ -127,24 +141,12 @@ def _question_from_json(line: Mapping[str, Any]) -> Question:
     )
 
 
-def _answer_from_json(line: Mapping[str, Any], key: str) -> SampledAnswer:
-    return SampledAnswer(
-        text=str(_not_null(line, key)),
-        token_ids=tuple(line["token_ids"]),
-        log_likelihood=float(line["log_likelihood"]),
-        num_tokens=int(line["num_tokens"]),
-        terminated=bool(line["terminated"]),
-    )
-
-
-def _not_null(line: Mapping[str, Any], key: str) -> Any:
-    if line[key] is None:
-        raise ValueError(f"{key} is null")
-    return line[key]
+def _float_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _predictions(name: str) -> Lines[Prediction]:
-    return Lines(name, "prediction", prediction_to_json, prediction_from_json)
+    return Lines(name, "prediction", stored_to_json, prediction_from_json)
 
 
 def outcome_file(name: str) -> Lines[Prediction | Unanswered]:

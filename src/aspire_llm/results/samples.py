@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aspire_llm.records import DrawnAnswer, LabelledAnswer, SampledAnswer
+from aspire_llm.records import DrawnAnswer, LabelledAnswer
+from aspire_llm.results.answers import answer_from_json, answer_to_json
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.typed import typed_lines
 from aspire_llm.selection import relabelled
@@ -26,15 +27,7 @@ class QuestionSamples:
         return {
             "id": self.id,
             "answers": [
-                {
-                    "text": labelled.answer.text,
-                    "token_ids": labelled.answer.token_ids,
-                    "log_likelihood": labelled.answer.log_likelihood,
-                    "num_tokens": labelled.answer.num_tokens,
-                    "terminated": labelled.answer.terminated,
-                    "rouge_l": labelled.rouge_l,
-                    "correct": labelled.correct,
-                }
+                {**answer_to_json(labelled.answer), "rouge_l": labelled.rouge_l, "correct": labelled.correct}
                 for labelled in self.answers
             ],
         }
@@ -45,17 +38,7 @@ class QuestionSamples:
         return cls(
             line["id"],
             tuple(
-                LabelledAnswer(
-                    SampledAnswer(
-                        text=answer["text"],
-                        token_ids=tuple(answer["token_ids"]),
-                        log_likelihood=answer["log_likelihood"],
-                        num_tokens=answer["num_tokens"],
-                        terminated=answer["terminated"],
-                    ),
-                    rouge_l=answer["rouge_l"],
-                    correct=answer["correct"],
-                )
+                LabelledAnswer(answer_from_json(answer), rouge_l=answer["rouge_l"], correct=answer["correct"])
                 for answer in line["answers"]
             ),
         )

@@ -18,7 +18,8 @@ CONFIG = "config.yaml"
 # Whatever a run writes at the top of its directory.
 _OWN = (
     ".DS_Store",  # made by a file manager that only looks
-    *(MARKER, CONFIG, PROVENANCE.name, "log.jsonl", "few_shot.json", "calibration.json", "metrics.json", "costs.json"),
+    *(MARKER, CONFIG, PROVENANCE.name, "log.jsonl", "few_shot.json", "calibration.json", "fused.json"),
+    *("metrics.json", "costs.json"),
     *("report.html", "tables", "scores", "evaluations", "seeds.json", "seeds", "sweep.json", "sweeps", "*.checkpoint"),
     *(output.name for output in OUTPUTS),
 )

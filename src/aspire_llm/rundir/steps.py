@@ -46,7 +46,8 @@ class Output:
 _BEAMS = ("stage2.num_beams", "stage2.max_new_tokens", "stage2.length_penalty")
 _DRAWS = ("rivals.num_samples", "rivals.temperature", "stage2.max_new_tokens")
 _READ = ("prompts", CUT_CONTEXTS)
-_JUDGED = ("self_eval_adapter", "novelty.safetensors")
+_TUNING = ("stage1", "stage2.max_new_tokens", "data.max_train")
+_JUDGED = ("self_eval_adapter", "states.safetensors", "novelty.safetensors")
 _DATA = (
     "data.path",
     "data.name",
@@ -73,8 +74,10 @@ OUTPUTS = (
             "stage3.num_soft_tokens",
         ),
     ),
-    Output("task_adapter", _READ, ("stage1", "stage2.max_new_tokens", "data.max_train"), "stage1", trains=True),
-    Output("samples.jsonl", ("task_adapter",), ("stage2",), "stage2"),
+    Output("task_adapter", _READ, (*_TUNING, "stage2.held_out"), "stage1", trains=True),
+    Output("task_[0-9]*_adapter", _READ, (*_TUNING, "stage2.folds"), "stage2", trains=True),
+    Output("samples.jsonl", ("task_adapter", "task_[0-9]*_adapter"), ("stage2",), "stage2"),
+    Output("states.safetensors", ("samples.jsonl",), ("states", "correctness.train_threshold"), "states"),
     Output("self_eval_adapter", ("samples.jsonl",), ("stage3", "correctness.train_threshold"), "stage3", trains=True),
     Output("predictions_untuned.jsonl", _READ, _BEAMS, "prediction"),
     Output("novelty.safetensors", ("task_adapter",), (), "prediction"),

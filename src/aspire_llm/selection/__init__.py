@@ -6,21 +6,27 @@ Scores always mean: higher = more confident. Nothing here needs torch.
 from aspire_llm.selection.confidence import Calibration, CalibrationMethod, UniformCalibration, fit_calibration
 from aspire_llm.selection.decision import DecisionRule, relabelled
 from aspire_llm.selection.evaluation import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, evaluate
+from aspire_llm.selection.fused import FusedScore, fit_fused
 from aspire_llm.selection.novelty import NoveltyGuard
 from aspire_llm.selection.outcomes import Infeasible, Undefined, defined
-from aspire_llm.selection.score import selection_score
+from aspire_llm.selection.parts import Part
+from aspire_llm.selection.score import AspireScore, Scoring, selection_score
 from aspire_llm.selection.seeds import SeedSummary, Spread, over_seeds
 
 __all__ = [
+    "AspireScore",
     "Calibration",
     "CalibrationMethod",
     "ConfidenceMetrics",
     "DecisionRule",
     "Difference",
     "Evaluation",
+    "FusedScore",
     "Infeasible",
     "MethodMetrics",
     "NoveltyGuard",
+    "Part",
+    "Scoring",
     "SeedSummary",
     "Spread",
     "Undefined",
@@ -28,6 +34,7 @@ __all__ = [
     "defined",
     "evaluate",
     "fit_calibration",
+    "fit_fused",
     "over_seeds",
     "relabelled",
     "selection_score",

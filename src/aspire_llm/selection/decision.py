@@ -5,10 +5,10 @@ It takes no model, so other settings of the score decide stored answers anew in 
 
 from dataclasses import dataclass, replace
 
-from aspire_llm.records import LabelledAnswer, Prediction, Question, SampledAnswer, ScoredAnswer, UntunedAnswer
+from aspire_llm.records import Evidence, LabelledAnswer, Prediction, Question, ScoredAnswer, UntunedAnswer
 from aspire_llm.selection.confidence import Calibration, UniformCalibration
 from aspire_llm.selection.outcomes import Infeasible
-from aspire_llm.selection.score import selection_score
+from aspire_llm.selection.score import Scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,37 +16,37 @@ class DecisionRule:
     """What decides about an answer.
 
     Attributes:
-        alpha: Weight of the self-evaluation in the selection score.
+        scoring: The selection score.
         abstain_below: Answers of lower confidence are withheld.
         eval_threshold: Rouge-L F above which (strictly) an answer is correct.
         calibration: Score to confidence. Where there is none, no answer is withheld for its confidence; where every
             calibration answer was wrong, every answer is.
         novelty_level: Answers to questions of a lower novelty p-value are withheld; at 0 none is.
+        lacking: Why the score is not the one that was asked for, as a clause; empty where it is.
     """
 
-    alpha: float
+    scoring: Scoring
     abstain_below: float
     eval_threshold: float
     calibration: Calibration | Infeasible
     novelty_level: float = 0.0
+    lacking: str = ""
 
     @property
-    def caveat(self) -> str:
-        """What a user must know of all decisions, as a clause; empty where there is nothing."""
+    def caveats(self) -> tuple[str, ...]:
+        """What a user must know of all decisions, as clauses."""
+        found = [self.lacking] if self.lacking else []
         match self.calibration:
             case Infeasible(reason=reason):
-                return f"no calibration ({reason}): nothing can be vouched for, and confidence is null"
+                found.append(f"no calibration ({reason}): nothing can be vouched for, and confidence is null")
             case UniformCalibration(num_items=count, right=False):
-                return f"all {count} calibration answers are wrong: every answer is withheld"
-            case _:
-                return ""
+                found.append(f"all {count} calibration answers are wrong: every answer is withheld")
+        return tuple(found)
 
     def decide(
         self,
         question: Question,
-        answer: SampledAnswer,
-        self_eval: float,
-        log_self_eval: float,
+        evidence: Evidence,
         rouge_l: float | None,
         *,
         novelty: float | None = None,
@@ -55,18 +55,17 @@ class DecisionRule:
 
         Args:
             question: What was asked.
-            answer: The likeliest answer.
-            self_eval: P(z_c), 0 to 1.
-            log_self_eval: log P(z_c), in nats.
+            evidence: The likeliest answer, and what is known of it.
             rouge_l: Best Rouge-L F over the references, or None where no reference is known.
             novelty: p-value of the question among the calibration questions, or None where it is not known.
         """
-        score = selection_score(answer.log_likelihood, log_self_eval, self.alpha)
+        score = self.scoring.score(evidence)
         confidence = None if isinstance(self.calibration, Infeasible) else self.calibration.confidence(score)
         abstained, why = self._withheld(confidence, novelty)
-        scored = ScoredAnswer(answer, self_eval, log_self_eval, score)
         correct = None if rouge_l is None else rouge_l > self.eval_threshold
-        return Prediction(question, scored, confidence, abstained, why, rouge_l, correct, novelty)
+        return Prediction(
+            question, ScoredAnswer(evidence, score), confidence, abstained, why, rouge_l, correct, novelty
+        )
 
     def _withheld(self, confidence: float | None, novelty: float | None) -> tuple[bool, str]:
         """Whether an answer is withheld, and why or why not."""
@@ -87,14 +86,8 @@ class DecisionRule:
 
     def decide_again(self, prediction: Prediction) -> Prediction:
         """The same answer under this rule."""
-        scored = prediction.scored
         decided = self.decide(
-            prediction.question,
-            scored.answer,
-            scored.self_eval,
-            scored.log_self_eval,
-            prediction.rouge_l,
-            novelty=prediction.novelty,
+            prediction.question, prediction.scored.evidence, prediction.rouge_l, novelty=prediction.novelty
         )
         return replace(decided, context_cut=prediction.context_cut)
 

@@ -1,13 +1,54 @@
 """The selection score: one number per answer, from its likelihood and the model's verdict on it."""
 
-from typing import overload
+from dataclasses import dataclass
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aspire_llm.errors import ConfigError, ModelError
+from aspire_llm.records import Evidence
+from aspire_llm.selection.parts import Part
 
 Floats = NDArray[np.float64]
+
+
+class Scoring(Protocol):
+    """A way to one number per answer; higher = more confident."""
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The parts that must be known of an answer."""
+
+    def score(self, evidence: Evidence) -> float:
+        """The number for an answer.
+
+        Raises:
+            ModelError: A part is not known of it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class AspireScore:
+    """The paper's score g.
+
+    Attributes:
+        alpha: Weight of log P(z_c), 0 to 1.
+    """
+
+    alpha: float
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The mean log-likelihood, and the verdict where it has any weight."""
+        return frozenset({Part.MEAN, Part.VERDICT} if self.alpha else {Part.MEAN})
+
+    def score(self, evidence: Evidence) -> float:
+        """g = (1 − α)·log-likelihood + α·log P(z_c), in nats."""
+        verdict = evidence.log_self_eval
+        if verdict is None and self.alpha:
+            raise ModelError("ASPIRE's score takes P(z_c), which is not known of this answer")
+        return selection_score(evidence.answer.log_likelihood, verdict or 0.0, self.alpha)
 
 
 @overload

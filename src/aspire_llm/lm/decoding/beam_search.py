@@ -14,6 +14,7 @@ from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.cache import BranchCache, Branches
 from aspire_llm.lm.decoding.hypotheses import Decoded, Hypothesis
+from aspire_llm.lm.read_states import NO_ROW, StateRecorder
 from aspire_llm.lm.tokenization import EncodedPrompt
 
 _NEVER = -1.0e9  # score of a hypothesis that does not exist
@@ -22,11 +23,12 @@ _NO_SLOT = -1  # of a token that no kept cache holds
 
 @dataclass(frozen=True, slots=True)
 class _Beams:
-    """n hypotheses of each question: `[B, n, T]` tokens, log-probabilities and slots, `[B, n]` scores and lengths."""
+    """n hypotheses of each question: `[B, n, T]` of each token, `[B, n]` of each hypothesis."""
 
     tokens: Tensor
     log_probs: Tensor
     slots: Tensor
+    rows: Tensor
     scores: Tensor
     lengths: Tensor
     terminated: Tensor
@@ -48,6 +50,7 @@ def beam_search(
     num_beams: int,
     max_new_tokens: int,
     length_penalty: float = 0.0,
+    states: StateRecorder | None = None,
 ) -> Decoded:
     """The k hypotheses of every question with the highest summed log-probability / length ** length_penalty.
 
@@ -57,11 +60,26 @@ def beam_search(
         num_beams: Beam width k = hypotheses returned per question, best first.
         max_new_tokens: T, terminator included.
         length_penalty: 0 ranks by the summed log-likelihood (the paper's argmax).
+        states: Keeps hidden states of what is read; None keeps none.
 
     Raises:
         ModelError: The vocabulary has fewer than 2k tokens.
     """
+    states = states or StateRecorder(model.backbone)
+    with states.watching():
+        return _searched(model, prompts, num_beams, max_new_tokens, length_penalty, states)
+
+
+def _searched(
+    model: AdaptedModel,
+    prompts: Sequence[EncodedPrompt],
+    num_beams: int,
+    max_new_tokens: int,
+    length_penalty: float,
+    states: StateRecorder,
+) -> Decoded:
     cache, prompt_branches, logits = model.read(prompts, room=num_beams * max_new_tokens)
+    states.take_prompts(cache, prompt_branches, prompts)
     batch, vocabulary = logits.shape
     if vocabulary < 2 * num_beams:
         raise ModelError(f"{num_beams} beams need a vocabulary of {2 * num_beams} tokens; the model's has {vocabulary}")
@@ -90,7 +108,9 @@ def beam_search(
         # Only the cache that is returned has slots worth remembering.
         slots = search.cache.num_slots + torch.arange(num_beams, device=logits.device)
         running.slots[:, :, step] = slots if search.cache is cache else _NO_SLOT
-        logits, search.branches = model.step(search.cache, search.branches, running.tokens[:, :, step])
+        before = search.branches
+        logits, search.branches = model.step(search.cache, before, running.tokens[:, :, step])
+        running.rows[:, :, step] = states.take_step(search.cache, before)
     settled |= zip(search.questions.tolist(), _to_hypotheses(finished), strict=True)
     return Decoded(cache, prompt_branches, [settled[question] for question in range(batch)])
 
@@ -122,6 +142,7 @@ def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
         tokens=integers,
         log_probs=torch.zeros(batch, n, length, device=device),
         slots=torch.full_like(integers, _NO_SLOT),
+        rows=torch.full_like(integers, NO_ROW),
         scores=scores,
         lengths=scores.long(),
         terminated=scores.bool(),
@@ -160,7 +181,8 @@ def _settle(finished: _Beams, candidates: _Beams, ends: Tensor, is_open: Tensor,
 
 
 def _to_hypotheses(beams: _Beams) -> list[list[Hypothesis]]:
-    tokens, log_probs, slots = beams.tokens.tolist(), beams.log_probs.tolist(), beams.slots.tolist()
+    tokens, log_probs = beams.tokens.tolist(), beams.log_probs.tolist()
+    slots, rows = beams.slots.tolist(), beams.rows.tolist()
     lengths, terminated = beams.lengths.tolist(), beams.terminated.tolist()
     return [
         [
@@ -169,6 +191,7 @@ def _to_hypotheses(beams: _Beams) -> list[list[Hypothesis]]:
                 tuple(log_probs[i][j][:length]),
                 terminated[i][j],
                 tuple(slot for slot in slots[i][j][: length - 1] if slot != _NO_SLOT),
+                tuple(own for own in rows[i][j][: length - 1] if own != NO_ROW),
             )
             for j, length in enumerate(row)
         ]

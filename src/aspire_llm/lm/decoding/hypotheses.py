@@ -16,12 +16,14 @@ class Hypothesis:
         terminated: Whether the last token is the terminator; else the token limit ended the sequence.
         slots: Where the tokens stand in the returned cache, as far as it holds them: at least the last one was never
             fed.
+        rows: Of the states of the tokens that were read, in the recorder that watched; empty where none did.
     """
 
     token_ids: tuple[int, ...]
     token_log_probs: tuple[float, ...]
     terminated: bool
     slots: tuple[int, ...]
+    rows: tuple[int, ...] = ()
 
     @property
     def answer_ids(self) -> tuple[int, ...]:

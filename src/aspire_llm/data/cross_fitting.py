@@ -1,0 +1,79 @@
+"""Whose answers are sampled by a θp that was not tuned on them (beyond the paper).
+
+θp fits the questions that it was tuned on, so its samples to them are not like its samples to new ones, and what learns
+to judge from them learns to judge another model than the one it meets. Two ways out: folds, each sampled by a θp that
+was tuned on the others, or questions that are held out of tuning altogether.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aspire_llm.config import SamplingConfig
+from aspire_llm.data.splits import in_groups
+from aspire_llm.errors import DataError
+from aspire_llm.records import Question
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFit:
+    """The training questions by what they are for.
+
+    Attributes:
+        tuned: What the θp that answers is tuned on.
+        sampled: Whose answers are sampled; θs is learned from them.
+        folds: The fold of each sampled question by its id, from 0 on; empty where the θp that answers samples too.
+    """
+
+    tuned: tuple[Question, ...]
+    sampled: tuple[Question, ...]
+    folds: dict[str, int]
+
+    @property
+    def num_folds(self) -> int:
+        """How many further θp there are."""
+        return len(set(self.folds.values()))
+
+    def tuned_for(self, fold: int) -> tuple[Question, ...]:
+        """What the θp that samples a fold is tuned on: the other folds."""
+        return tuple(question for question in self.tuned if self.folds[question.id] != fold)
+
+
+def cross_fit(questions: Sequence[Question], config: SamplingConfig, *, seed: int) -> CrossFit:
+    """Divide the training questions; no group stands on both sides.
+
+    Args:
+        questions: Of the training split.
+        config: Says how many folds, or which share is held out.
+        seed: Of the division.
+
+    Raises:
+        DataError: There are too few groups.
+    """
+    everything = tuple(questions)
+    if config.held_out:
+        shares = _divided(everything, (1 - config.held_out, config.held_out), seed)
+        tuned, sampled = (tuple(own for own in everything if shares[own.id] == side) for side in (0, 1))
+        return CrossFit(tuned, sampled, folds={})
+    if config.folds == 1:
+        return CrossFit(everything, everything, folds={})
+    return CrossFit(everything, everything, _divided(everything, [1 / config.folds] * config.folds, seed))
+
+
+def _divided(questions: Sequence[Question], shares: Sequence[float], seed: int) -> dict[str, int]:
+    """The number of the part that each question is in, by its id; parts are about as large as their shares."""
+    groups = in_groups(questions)
+    if len(groups) < len(shares):
+        raise DataError(
+            f"the training questions stand in {len(groups)} groups, none of which may stand in two of {len(shares)} "
+            "parts; set stage2.folds to 1 and stage2.held_out to 0"
+        )
+    random.Random(seed).shuffle(groups)
+    groups.sort(key=len, reverse=True)  # the small ones even out what the large ones leave
+    sizes = [0] * len(shares)
+    parts: dict[str, int] = {}
+    for group in groups:
+        part = min(range(len(shares)), key=lambda own: sizes[own] / shares[own])
+        sizes[part] += len(group)
+        parts |= dict.fromkeys((question.id for question in group), part)
+    return parts

@@ -1,0 +1,9 @@
+"""A linear read-out of hidden states, learned from the sampled answers (beyond the paper)."""
+
+from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.selection import Part
+
+
+def score(answers: AnswerSet) -> list[float]:
+    """Log-odds of a correct answer."""
+    return answers.part(Part.STATES)

@@ -1,0 +1,56 @@
+"""Do the other beams say the same? What decoding has found anyway, weighed by its probability (beyond the paper).
+
+Two answers agree where the words of one, in SQuAD's normal form, stand in a row within the other: "Paris" and "in Paris,
+France". These are free cousins of semantic entropy (Kuhn et al., 2023): no answer is drawn, no model compares meanings.
+"""
+
+import math
+from collections.abc import Sequence
+
+from aspire_llm.correctness import normal_words
+from aspire_llm.records import SampledAnswer
+
+
+def agree(text: str, other: str) -> bool:
+    """Whether one text holds the words of the other in a row; texts without a word agree where they are equal.
+
+    >>> agree("Paris", "in Paris, France")
+    True
+    """
+    ours, theirs = normal_words(text), normal_words(other)
+    if not (ours and theirs):
+        return text.strip() == other.strip()
+    short, long = sorted((ours, theirs), key=len)
+    return any(long[start : start + len(short)] == short for start in range(len(long) - len(short) + 1))
+
+
+def log_agreement_mass(answer: SampledAnswer, beams: Sequence[SampledAnswer]) -> float:
+    """log of the share that the beams which agree with the answer have in the probability of all; in nats, at most 0.
+
+    Args:
+        answer: One of the beams.
+        beams: Hypotheses of its question.
+    """
+    agreeing = [beam for beam in beams if agree(answer.text, beam.text)]
+    return min(0.0, _log_sum(agreeing) - _log_sum(beams))
+
+
+def log_margin(answer: SampledAnswer, beams: Sequence[SampledAnswer]) -> float:
+    """Log-probability of the answer less that of the likeliest beam that disagrees, in nats.
+
+    Where all agree, whatever disagrees is less likely than the least likely beam, which then stands for it.
+
+    Args:
+        answer: One of the beams.
+        beams: Hypotheses of its question.
+    """
+    others = [beam.sequence_log_probability for beam in beams if not agree(answer.text, beam.text)]
+    rival = max(others) if others else min(beam.sequence_log_probability for beam in beams)
+    return answer.sequence_log_probability - rival
+
+
+def _log_sum(beams: Sequence[SampledAnswer]) -> float:
+    """log Σ p, without leaving log space."""
+    scores = [beam.sequence_log_probability for beam in beams]
+    highest = max(scores)
+    return highest + math.log(sum(math.exp(score - highest) for score in scores))

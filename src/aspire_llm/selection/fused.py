@@ -1,0 +1,224 @@
+"""A fused score: a logistic model over all that is known of an answer, fitted where none of it was learned.
+
+Beyond the paper, whose score mixes two parts by one α. With few labels a regression on correlated parts is worse than
+their plain sum, so the weights of the standardised parts are drawn towards one common weight (ridge regression towards
+equal weights; Dawes 1979, "The robust beauty of improper linear models"), as strongly as cross-validation over groups
+says. A part without which held-out answers are predicted as well is left out, and need not be computed.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.records import Evidence
+from aspire_llm.selection.outcomes import Infeasible
+from aspire_llm.selection.parts import Part
+
+Floats = NDArray[np.float64]
+
+MIN_ITEMS = 50
+_NUM_FOLDS = 5
+_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # C: inverse strength of the pull towards equal weights
+_FREEDOM_OF_COMMON_WEIGHT = 30.0  # its prior is that many times as wide as that of the differences from it
+
+
+@dataclass(frozen=True, slots=True)
+class FusedScore:
+    """log-odds = intercept + Σ weight · (part − centre) / scale.
+
+    Attributes:
+        parts: What it is made from.
+        centres, scales: Of each part, mean and standard deviation over the answers it was fitted on.
+        weights: Of each standardised part.
+        intercept: Log-odds of an average answer.
+        num_items: Answers it was fitted on.
+    """
+
+    parts: tuple[Part, ...]
+    centres: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+    num_items: int
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The parts that must be known of an answer."""
+        return frozenset(self.parts)
+
+    def score(self, evidence: Evidence) -> float:
+        """Log-odds that an answer is correct.
+
+        Raises:
+            ModelError: A part is not known of it.
+        """
+        terms = zip(self.parts, self.centres, self.scales, self.weights, strict=True)
+        return self.intercept + sum(
+            weight * (part.of(evidence) - centre) / scale for part, centre, scale, weight in terms
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Named values."""
+        columns = zip(self.parts, self.centres, self.scales, self.weights, strict=True)
+        parts = {
+            str(part): {"centre": centre, "scale": scale, "weight": weight} for part, centre, scale, weight in columns
+        }
+        return {"num_items": self.num_items, "intercept": self.intercept, "parts": parts}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "FusedScore":
+        """The score that `to_json` wrote.
+
+        Raises:
+            RunDirectoryError: The content is no fused score.
+        """
+        try:
+            parts = {Part(name): own for name, own in content["parts"].items()}
+            centres, scales, weights = (
+                tuple(float(own[key]) for own in parts.values()) for key in ("centre", "scale", "weight")
+            )
+            return cls(tuple(parts), centres, scales, weights, float(content["intercept"]), int(content["num_items"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunDirectoryError(f"this is no fused score ({error!r}); fit it again") from error
+
+
+def fit_fused(
+    answers: Sequence[Evidence],
+    correct: Sequence[bool],
+    groups: Sequence[str],
+    parts: Collection[Part] = tuple(Part),
+    *,
+    seed: int = 0,
+) -> FusedScore | Infeasible:
+    """Fit a fused score; which parts it has, and how far their weights differ, is chosen by cross-validation.
+
+    Args:
+        answers: On which no part was learned.
+        correct: Whether each is correct.
+        groups: Of their questions; no group stands on both sides of a fold.
+        parts: To choose from.
+        seed: Of the folds.
+
+    Returns:
+        The score, or why there is none: fewer than 50 answers, or none that is correct, or none that is wrong, or too
+        few groups.
+
+    Raises:
+        DataError: The lengths differ, or a part is not finite.
+    """
+    if not len(answers) == len(correct) == len(groups):
+        raise DataError(f"{len(answers)} answers, {len(correct)} labels and {len(groups)} groups; need one of each")
+    right = sum(correct)
+    if len(answers) < MIN_ITEMS or min(right, len(answers) - right) < _NUM_FOLDS:
+        return Infeasible(f"{right} of {len(answers)} answers are right; it takes {MIN_ITEMS}, and 5 of either kind")
+    if len(set(groups)) < _NUM_FOLDS:
+        return Infeasible(f"the answers stand in {len(set(groups))} groups; it takes {_NUM_FOLDS}")
+    table = _Table.of(answers, np.asarray(correct, dtype=np.bool_), groups, parts, seed)
+    chosen = table.varying
+    strength, loss = table.best(chosen)
+    while len(chosen) > 1:
+        shorter = [[part for part in chosen if part != left_out] for left_out in chosen]
+        found = min(((*table.best(own), own) for own in shorter), key=lambda own: own[1])
+        if found[1] > loss:
+            break
+        strength, loss, chosen = found
+    return table.fitted(chosen, strength)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Parts of n answers as columns of one matrix, `[n, parts]`, with the folds of their groups."""
+
+    parts: tuple[Part, ...]
+    values: Floats
+    correct: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        answers: Sequence[Evidence],
+        correct: NDArray[np.bool_],
+        groups: Sequence[str],
+        parts: Collection[Part],
+        seed: int,
+    ) -> "_Table":
+        values = np.array([[part.of(own) for part in parts] for own in answers])
+        if not np.isfinite(values).all():
+            bad = [part.value for part, column in zip(parts, values.T, strict=True) if not np.isfinite(column).all()]
+            raise DataError(f"{', '.join(bad)} of {len(answers)} answers: some are not finite")
+        return cls(tuple(parts), values, correct, folds_of(groups, _NUM_FOLDS, seed=seed))
+
+    @property
+    def varying(self) -> list[Part]:
+        return [part for part, column in zip(self.parts, self.values.T, strict=True) if np.ptp(column) > 0.0]
+
+    def best(self, parts: Sequence[Part]) -> tuple[float, float]:
+        """The strength with the lowest log-loss on held-out answers, and that loss."""
+        losses = {strength: self._held_out_loss(parts, strength) for strength in _STRENGTHS}
+        strength = min(losses, key=lambda own: losses[own])
+        return strength, losses[strength]
+
+    def fitted(self, parts: Sequence[Part], strength: float) -> FusedScore:
+        columns = self._columns(parts)
+        centres, scales = columns.mean(axis=0), _spread(columns)
+        weights, intercept = _regression((columns - centres) / scales, self.correct, _rises(parts), strength)
+        numbers = [tuple(map(float, own)) for own in (centres, scales, weights)]
+        return FusedScore(tuple(parts), numbers[0], numbers[1], numbers[2], intercept, num_items=len(columns))
+
+    def _held_out_loss(self, parts: Sequence[Part], strength: float) -> float:
+        columns, losses = self._columns(parts), []
+        for fold in range(_NUM_FOLDS):
+            own = self.folds == fold
+            centres, scales = columns[~own].mean(axis=0), _spread(columns[~own])
+            standard = (columns - centres) / scales
+            weights, intercept = _regression(standard[~own], self.correct[~own], _rises(parts), strength)
+            signed = np.where(self.correct[own], 1.0, -1.0) * (standard[own] @ weights + intercept)
+            losses.append(np.logaddexp(0.0, -signed))
+        return float(np.concatenate(losses).mean())
+
+    def _columns(self, parts: Sequence[Part]) -> Floats:
+        return self.values[:, [self.parts.index(part) for part in parts]]
+
+
+def folds_of(groups: Sequence[str], num_folds: int, *, seed: int) -> NDArray[np.int64]:
+    """A fold for each item, `[n]`, such that no group stands in two folds and all have about as many items."""
+    rng = np.random.default_rng(seed)
+    names, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    order = rng.permutation(len(names))
+    order = order[np.argsort(-counts[order], kind="stable")]  # the largest first, so that the rest evens them out
+    sizes, fold_of = np.zeros(num_folds, dtype=np.int64), np.zeros(len(names), dtype=np.int64)
+    for name in order:
+        fold_of[name] = sizes.argmin()
+        sizes[fold_of[name]] += counts[name]
+    folds: NDArray[np.int64] = fold_of[members]
+    return folds
+
+
+def _rises(parts: Sequence[Part]) -> Floats:
+    """1 for parts that are higher for answers to be surer of, 0 for one of which that is not known."""
+    return np.array([0.0 if part is Part.LENGTH else 1.0 for part in parts])
+
+
+def _spread(columns: Floats) -> Floats:
+    spread: Floats = columns.std(axis=0)
+    return np.where(spread > 0.0, spread, 1.0)
+
+
+def _regression(standard: Floats, correct: NDArray[np.bool_], rises: Floats, strength: float) -> tuple[Floats, float]:
+    """Weights `[parts]` and intercept of a logistic regression whose weights are drawn towards a common one."""
+    from sklearn.linear_model import LogisticRegression  # takes a second to import, and a fitted score does without it
+
+    if len(set(correct.tolist())) < 2:  # a fold that has all answers of one kind
+        rate = (correct.sum() + 1) / (len(correct) + 2)
+        return np.zeros(standard.shape[1]), math.log(rate / (1 - rate))
+    common = _FREEDOM_OF_COMMON_WEIGHT * (standard @ rises)[:, None]
+    model = LogisticRegression(C=strength, max_iter=1000).fit(np.hstack([standard, common]), correct)
+    own, shared = model.coef_[0, :-1], model.coef_[0, -1]
+    weights: Floats = own + _FREEDOM_OF_COMMON_WEIGHT * shared * rises
+    return weights, float(model.intercept_[0])
