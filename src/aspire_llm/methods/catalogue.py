@@ -16,7 +16,7 @@ from aspire_llm.rundir.steps import Output
 if TYPE_CHECKING:
     from aspire_llm.methods.answer_set import AnswerSet
 
-REFERENCE = "aspire"
+PROPOSED = ("aspire", "fused")  # what a run may decide by
 BASELINE = "perplexity"
 UNTUNED = "_untuned"  # ends the name of a method on the answers of the model before tuning
 _PAPER = "Chen et al., 2023"

@@ -6,7 +6,6 @@ from pathlib import Path
 from aspire_llm.config import RunConfig
 from aspire_llm.errors import DataError
 from aspire_llm.methods.answer_set import AnswerSet
-from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.methods.scoring import score_answers
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
 from aspire_llm.results.calibration import caveats, stored_rule
@@ -72,7 +71,9 @@ def evaluate_run(
         [method_scores(own.method, own.scores, given) for own in stored if own.answers is answers]
         for answers, given in ((Answers.TUNED, predictions), (Answers.UNTUNED, untuned))
     )
-    evaluation = _evaluate(tuned, before, predictions, config.seed)
+    own = [method.name for method in tuned]
+    reference = config.score.kind if config.score.kind in own else own[0]
+    evaluation = _evaluate(tuned, before, predictions, reference, config.seed)
     metrics = RunMetrics(
         n=len(predictions),
         accuracy=_accuracy(predictions),
@@ -85,6 +86,7 @@ def evaluate_run(
         origins={own.method: Origin(own.answers, own.source) for own in stored},
         differences=evaluation.differences,
         confidence=evaluation.confidence,
+        reference=reference,
         notes=tuple(_notes(folder, config, predictions, left_out or {})),
     )
     METRICS.write(folder, metrics)
@@ -105,11 +107,15 @@ def method_scores(
 
 
 def _evaluate(
-    tuned: Sequence[MethodScores], before: Sequence[MethodScores], predictions: Sequence[Prediction], seed: int
+    tuned: Sequence[MethodScores],
+    before: Sequence[MethodScores],
+    predictions: Sequence[Prediction],
+    reference: str,
+    seed: int,
 ) -> Evaluation:
     """The figures of all methods; those on the answers before tuning are compared with none of the others."""
     confidence = [own.confidence for own in predictions if own.confidence is not None]
-    evaluation = evaluate(tuned, reference_method=REFERENCE, seed=seed, confidence=confidence or None)
+    evaluation = evaluate(tuned, reference_method=reference, seed=seed, confidence=confidence or None)
     if not before:
         return evaluation
     other = evaluate(before, reference_method=before[0].name, seed=seed)

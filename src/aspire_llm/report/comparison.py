@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from aspire_llm.errors import ConfigError
-from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.records import Answers
 from aspire_llm.report.estimates import METRIC_LABELS, estimate, labels, mean, method_estimate, parts, spread_notes
 from aspire_llm.report.rendering import render
@@ -87,8 +86,8 @@ def _asked(run: RunResults) -> frozenset[tuple[str, str, str | None]] | None:
 
 def _runs_table(runs: Sequence[RunResults], note: str) -> Table:
     accuracies = [
-        mean(run.seeds.methods[REFERENCE]["accuracy"])
-        if run.seeds and REFERENCE in run.seeds.methods
+        mean(run.seeds.methods[run.metrics.reference]["accuracy"])
+        if run.seeds and run.metrics.reference in run.seeds.methods
         else estimate(run.metrics.accuracy, run.metrics.accuracy_ci)
         for run in runs
     ]

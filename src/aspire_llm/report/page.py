@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aspire_llm.errors import RunDirectoryError
-from aspire_llm.methods.catalogue import BASELINE, REFERENCE, method_label
+from aspire_llm.methods.catalogue import BASELINE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
 from aspire_llm.report import wording
 from aspire_llm.report.estimates import METRIC_LABELS, Interval
@@ -62,7 +62,7 @@ def write_report(run_dir: Path) -> Path:
 
 
 def write_accuracy_coverage_png(run_dir: Path, path: Path) -> Path:
-    """Draw ASPIRE's, its best rival's and perplexity's accuracy–coverage curves into a PNG file.
+    """Draw the run's own method's, its best rival's and perplexity's accuracy–coverage curves into a PNG file.
 
     Raises:
         RunDirectoryError: The run directory holds no judged answers.
@@ -70,7 +70,7 @@ def write_accuracy_coverage_png(run_dir: Path, path: Path) -> Path:
     from aspire_llm.report.figures.curves import accuracy_coverage_png  # matplotlib
 
     results = read_run_results(run_dir)
-    chosen = {REFERENCE, BASELINE, best_rival(results.metrics)}
+    chosen = {results.metrics.reference, BASELINE, best_rival(results.metrics)}
     methods = [method for method in results.method_scores(Answers.TUNED) if method.name in chosen]
     if not methods:
         raise RunDirectoryError(f"{run_dir} holds no judged answers to draw; run `aspire-llm evaluate {run_dir}` first")
@@ -86,7 +86,7 @@ def report_page(results: RunResults) -> str:
     method_scores = {answers: results.method_scores(answers) for answers in Answers}
     drawn = [method.name for methods in method_scores.values() for method in methods]
     swept = {name for sweep in results.sweeps for point in sweep.points for name in point.methods}
-    rival = best_rival(metrics)
+    shown = (metrics.reference, BASELINE, best_rival(metrics))
     return render(
         "page.html",
         name=results.name,
@@ -95,18 +95,18 @@ def report_page(results: RunResults) -> str:
         verdict=_verdict(results),
         notes=[*metrics.notes, *results.notes],
         methods=methods_table(metrics, results.costs),
-        details=details_table(results.methods),
+        details=details_table(results.methods, metrics.reference),
         differences=differences_table(metrics, pairs=_by_strength(results)),
         rival_figures=rivals.rival_figures(results),
-        curve_figures=curves.curve_figures(method_scores),
-        curve_legend=legend(drawn, rival),
-        coverage_curve=_coverage_curve(method_scores[Answers.TUNED]),
+        curve_figures=curves.curve_figures(method_scores, metrics.reference),
+        curve_legend=legend(drawn, shown),
+        coverage_curve=_coverage_curve(method_scores[Answers.TUNED], metrics.reference),
         score_figures=scores.score_figures(results),
         sweep_figures=sweeps.sweep_figures(results.sweeps),
-        sweep_legend=legend(swept, rival),
+        sweep_legend=legend(swept, shown),
         seeds=results.seeds,
-        seed_tables=seed_tables(results.seeds) if results.seeds else [],
-        reference=method_label(REFERENCE),
+        seed_tables=seed_tables(results.seeds, metrics.reference) if results.seeds else [],
+        reference=method_label(metrics.reference),
         examples=choose_examples(results.predictions),
         num_answers=len(results.predictions),
         shorten=lambda text: wording.shortened(text, MAX_CONTEXT),
@@ -142,13 +142,14 @@ def _tiles(results: RunResults) -> list[Tile]:
         f"{percent(metrics.malformed)}% malformed",
     ]
     tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", " · ".join(filter(None, remarks)))]
-    if REFERENCE in metrics.methods:
-        aspire = metrics.methods[REFERENCE]
+    if metrics.reference in metrics.methods:
+        own = metrics.methods[metrics.reference]
+        of_whom = method_label(metrics.reference)
         tiles += [
-            _metric_tile("auroc", aspire.auroc, defined(aspire.auroc_ci), "right ranked above wrong"),
-            _metric_tile("auacc", aspire.auacc, defined(aspire.auacc_ci), "mean accuracy over all coverages"),
+            _metric_tile("auroc", of_whom, own.auroc, defined(own.auroc_ci), "right ranked above wrong"),
+            _metric_tile("auacc", of_whom, own.auacc, defined(own.auacc_ci), "mean accuracy over all coverages"),
         ]
-        at_80 = f"{percent(aspire.accuracy_at_coverage[0.8])}%"
+        at_80 = f"{percent(own.accuracy_at_coverage[0.8])}%"
         tiles.append(Tile("Accuracy at 80% coverage", at_80, "the least sure fifth left unanswered"))
     answered = metrics.answered
     if answered.share < 1.0:
@@ -161,20 +162,20 @@ def _tiles(results: RunResults) -> list[Tile]:
     return tiles
 
 
-def _metric_tile(metric: str, value: float | Undefined, bounds: Interval | None, meaning: str) -> Tile:
-    label = f"{METRIC_LABELS[metric]} of {method_label(REFERENCE)}"
+def _metric_tile(metric: str, method: str, value: float | Undefined, bounds: Interval | None, meaning: str) -> Tile:
+    label = f"{METRIC_LABELS[metric]} of {method}"
     if isinstance(value, Undefined):
         return Tile(label, NOT_AVAILABLE, value.reason)
     return Tile(label, f"{percent(value)}%", meaning if bounds is None else f"95% interval {wording.interval(bounds)}")
 
 
 def _verdict(results: RunResults) -> Verdict | None:
-    """ASPIRE against its strongest rival, or None where it was compared with none.
+    """The run's own method against its strongest rival, or None where it was compared with none.
 
-    The rival is chosen with the outcomes in sight, which favours the rival and never ASPIRE.
+    The rival is chosen with the outcomes in sight, which favours the rival alone.
     """
     differences = results.metrics.differences
-    pairs = [f"{REFERENCE} - {rival}" for rival in (best_rival(results.metrics), BASELINE)]
+    pairs = [f"{results.metrics.reference} - {rival}" for rival in (best_rival(results.metrics), BASELINE)]
     for pair in pairs:
         if pair in differences:
             auroc, auacc = differences[pair]["auroc"], differences[pair]["auacc"]
@@ -198,10 +199,10 @@ def _interval(bounds: Interval | Undefined | None) -> str:
     return "" if known is None else wording.interval(known)
 
 
-def _coverage_curve(scores: Sequence[MethodScores]) -> list[float]:
-    """ASPIRE's accuracy at 1%, 2%, …, 100% coverage for the page's slider; empty without its scores."""
+def _coverage_curve(scores: Sequence[MethodScores], reference: str) -> list[float]:
+    """The accuracy at 1%, 2%, …, 100% coverage by one method for the page's slider; empty without its scores."""
     for method in scores:
-        if method.name == REFERENCE:
+        if method.name == reference:
             correct, score = np.asarray(method.correct), np.asarray(method.scores)
             return [round(accuracy_at_coverage(correct, score, step / 100), 4) for step in range(1, 101)]
     return []

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aspire_llm.methods.catalogue import REFERENCE, UNTUNED, base_name, family_of, in_order, method_label
+from aspire_llm.methods.catalogue import UNTUNED, base_name, family_of, in_order, method_label
 from aspire_llm.report.estimates import METRIC_LABELS, estimate, labels, mean
 from aspire_llm.report.run_tables import selection_columns
 from aspire_llm.report.tables import Cell, Column, Estimate, Kind, ShownCell, Table
@@ -23,12 +23,12 @@ def methods_table(metrics: RunMetrics, costs: Mapping[str, Cost]) -> Table:
         [method, *(column for column in (*figures, cost) if any(column.cells)), source],
         undefined_notes({name: metrics.methods[name] for name in in_order(metrics.methods)}),
         sections=[family_of(name).heading for name in methods],
-        highlighted=method_label(REFERENCE),
+        highlighted=method_label(metrics.reference),
     )
 
 
-def details_table(methods: Mapping[str, MethodMetrics]) -> Table:
-    """Further figures of every method."""
+def details_table(methods: Mapping[str, MethodMetrics], reference: str) -> Table:
+    """Further figures of every method; the row of `reference` is highlighted."""
     own = methods.values()
     figures = {
         "Accuracy at 80% coverage": [estimate(figures.accuracy_at_coverage[0.8]) for figures in own],
@@ -42,10 +42,10 @@ def details_table(methods: Mapping[str, MethodMetrics]) -> Table:
         Column("method", "Method", labels(methods)),
         *(Column(title, title, cells, Kind.PERCENT) for title, cells in figures.items()),
     ]
-    return Table("details", "More figures of every method", columns, highlighted=method_label(REFERENCE))
+    return Table("details", "More figures of every method", columns, highlighted=method_label(reference))
 
 
-def seed_tables(seeds: SeedSummary) -> list[Table]:
+def seed_tables(seeds: SeedSummary, reference: str) -> list[Table]:
     """The means over the seeds with their deviations, and the differences with the number of seeds that agree."""
     methods = {name: seeds.methods[name] for name in in_order(seeds.methods)}
     levels = [Column("method", "Method", labels(methods))]
@@ -61,7 +61,7 @@ def seed_tables(seeds: SeedSummary) -> list[Table]:
         differences.append(Column(metric, f"{label}, points", list(map(mean, spreads)), Kind.POINTS))
         differences.append(Column(f"{metric}_ahead", "Seeds ahead", list(map(_ahead, spreads)), Kind.NUMBER))
     tables = [
-        Table("seeds", "Means over the seeds", levels, highlighted=method_label(REFERENCE)),
+        Table("seeds", "Means over the seeds", levels, highlighted=method_label(reference)),
         Table("seed_differences", "Differences over the seeds", differences),
     ]
     return tables if pairs else tables[:1]

@@ -6,14 +6,13 @@ of its own.
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
 from aspire_llm.methods.catalogue import (
-    BASELINE,
     METHODS,
-    REFERENCE,
+    PROPOSED,
     Family,
     base_name,
     family_of,
@@ -68,14 +67,14 @@ def method_style(name: str) -> MethodStyle:
         series=re.sub(r"[^\w-]", "-", base, flags=re.ASCII),
         role=f"{family}-{place % SHADES + 1}",
         dashes=_DASHES[place % len(_DASHES)],
-        width=2.6 if base == REFERENCE else 1.5,
+        width=2.6 if base in PROPOSED else 1.5,
     )
 
 
-def legend(names: Iterable[str], rival: str | None) -> Legend:
-    """A switch for each of the methods; ASPIRE, its best rival and perplexity are on at first, or else all."""
+def legend(names: Iterable[str], first: Collection[str | None]) -> Legend:
+    """A switch for each of the methods; those named `first` are on at first, or else all."""
     bases = in_order({base_name(name) for name in names})
-    shown = [name for name in bases if name in (REFERENCE, BASELINE, rival)] or bases
+    shown = [name for name in bases if name in first] or bases
     return Legend(
         tuple((family, tuple(map(method_style, own))) for family, own in groupby(bases, family_of)),
         frozenset(method_style(name).series for name in shown),

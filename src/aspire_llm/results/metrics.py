@@ -10,6 +10,8 @@ from aspire_llm.selection import ConfidenceMetrics, Difference, Evaluation, Meth
 from aspire_llm.selection.bootstrap import Interval
 from aspire_llm.selection.evaluation import figure_to_json, interval_from_json
 
+REFERENCE = "aspire"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -49,6 +51,7 @@ class RunMetrics:
         differences: By "reference - rival", then by metric (auroc, auacc).
         confidence: How well confidence is calibrated; None where the run has none.
         notes: What a reader must know, in sentences.
+        reference: The method that decides in this run; differences are from it to the others.
     """
 
     n: int
@@ -63,6 +66,7 @@ class RunMetrics:
     differences: dict[str, dict[str, Difference]]
     confidence: ConfidenceMetrics | None
     notes: tuple[str, ...]
+    reference: str = REFERENCE
 
     @property
     def evaluation(self) -> Evaluation:
@@ -83,6 +87,7 @@ class RunMetrics:
             "accuracy_before": self.accuracy_before,
             **before_ci,
             "malformed": self.malformed,
+            "reference": self.reference,
             "answered": {"share": self.answered.share, "accuracy": self.answered.accuracy},
             **evaluation,
             "notes": list(self.notes),
@@ -110,6 +115,7 @@ class RunMetrics:
             differences=evaluation.differences,
             confidence=evaluation.confidence,
             notes=tuple(content["notes"]),
+            reference=content.get("reference", REFERENCE),
         )
 
 

@@ -64,7 +64,7 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
             Evidence(
                 answer=answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
                 log_self_eval=_float_or_none(line["log_self_eval"]),
-                states=_float_or_none(line["states"]),
+                states=_float_or_none(line.get("states")),
                 beams=tuple(answer_from_json(own) for own in line.get("beams", ())),
             ),
             selection_score=float(line["selection_score"]),

@@ -206,7 +206,7 @@ class RunDirectory:
         log = self.path / "log.jsonl"
         if steps and log.is_file():
             lines = _whole_lines(log)
-            write_text(log, "".join(line for line in lines if json.loads(line)["stage"].replace(" ", "") not in steps))
+            write_text(log, "".join(line for line in lines if _step(json.loads(line)["stage"]) not in steps))
         if steps and PROVENANCE.exists(self.path):
             provenance = PROVENANCE.read(self.path)
             kept = {step: seconds for step, seconds in provenance.seconds.items() if step not in steps}
@@ -216,6 +216,11 @@ class RunDirectory:
 def _check_usable(path: Path) -> None:
     if path.is_dir() and any(path.iterdir()) and not is_run(path):
         raise RunDirectoryError(f"{path} is not empty and holds no run; choose another --output")
+
+
+def _step(stage: str) -> str:
+    """The step to which a stage in the log belongs; ``stage 2, fold 1 of 2`` is of ``stage2``."""
+    return stage.split(",")[0].replace(" ", "")
 
 
 def _is_from(event: dict[str, object], stage: str, epoch: int) -> bool:

@@ -1,7 +1,7 @@
 """Do the other beams say the same? What decoding has found anyway, weighed by its probability (beyond the paper).
 
-Two answers agree where the words of one, in SQuAD's normal form, stand in a row within the other: "Paris" and "in Paris,
-France". These are free cousins of semantic entropy (Kuhn et al., 2023): no answer is drawn, no model compares meanings.
+Two answers agree where the words of one, in SQuAD's normal form, stand in a row within the other, as "Paris" does
+within "in Paris, France". Free cousins of semantic entropy (Kuhn et al., 2023): nothing is drawn, no model compares.
 """
 
 import math

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from aspire_llm.methods.catalogue import REFERENCE
 from aspire_llm.records import Answers, MethodScores
 from aspire_llm.report.figures.bands import Band, accuracy_band, group_weights
 from aspire_llm.report.figures.canvas import (
@@ -60,13 +59,13 @@ class CoverageCurves:
         return float(max(0.0, np.floor(10 * (lowest - 0.02)) / 10))
 
 
-def curve_figures(scores: Mapping[Answers, Sequence[MethodScores]]) -> list[FigureView]:
+def curve_figures(scores: Mapping[Answers, Sequence[MethodScores]], reference: str) -> list[FigureView]:
     """Accuracy and risk by coverage, and ROC curves, of the tuned answers and then of the untuned ones.
 
     Answers that are all right or all wrong have no ROC curve, and untuned ones of that kind, which are common, none.
     """
     mixed = {answers: methods for answers, methods in scores.items() if methods and len(set(methods[0].correct)) == 2}
-    figures = _coverage_figures(Answers.TUNED, scores[Answers.TUNED]) if scores[Answers.TUNED] else []
+    figures = _coverage_figures(Answers.TUNED, scores[Answers.TUNED], reference) if scores[Answers.TUNED] else []
     figures += [
         FigureView(
             f"ROC curves{_SUFFIX[answers]}",
@@ -76,10 +75,12 @@ def curve_figures(scores: Mapping[Answers, Sequence[MethodScores]]) -> list[Figu
         )
         for answers, methods in mixed.items()
     ]
-    return figures + (_coverage_figures(Answers.UNTUNED, mixed[Answers.UNTUNED]) if Answers.UNTUNED in mixed else [])
+    return figures + (
+        _coverage_figures(Answers.UNTUNED, mixed[Answers.UNTUNED], reference) if Answers.UNTUNED in mixed else []
+    )
 
 
-def _coverage_figures(answers: Answers, methods: Sequence[MethodScores]) -> list[FigureView]:
+def _coverage_figures(answers: Answers, methods: Sequence[MethodScores], reference: str) -> list[FigureView]:
     drawn = coverage_curves(methods)
     return [
         FigureView(
@@ -87,7 +88,7 @@ def _coverage_figures(answers: Answers, methods: Sequence[MethodScores]) -> list
             "Answer only the surest questions: how accurate are the answers? The dotted line is the best possible "
             "order, with every right answer before every wrong one; bands are 95% intervals.",
             accuracy_coverage_svg(drawn, answers),
-            has_slider=answers is Answers.TUNED and any(method.name == REFERENCE for method in methods),
+            has_slider=answers is Answers.TUNED and any(method.name == reference for method in methods),
         ),
         FigureView(
             f"Risk by coverage{_SUFFIX[answers]}",

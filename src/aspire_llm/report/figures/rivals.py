@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.axis import XAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from aspire_llm.methods.catalogue import REFERENCE, family_of, method_label
+from aspire_llm.methods.catalogue import PROPOSED, family_of, method_label
 from aspire_llm.records import Answers
 from aspire_llm.report.estimates import estimate
 from aspire_llm.report.figures.canvas import PAGE_COLOURS, SIZE, FigureView, new_figure, percent_axes, to_svg
@@ -30,10 +30,10 @@ def rival_figures(results: RunResults) -> list[FigureView]:
     if known := {rival: own for rival, own in differences.items() if own.value is not None and own.low is not None}:
         figures.append(
             FigureView(
-                "ASPIRE against each rival",
+                f"{method_label(results.metrics.reference)} against each rival",
                 "Differences in AUROC on the same answers with 95% intervals from a paired bootstrap over groups, the "
                 "strongest rival first. An interval that crosses zero shows no difference.",
-                differences_svg(known),
+                differences_svg(known, method_label(results.metrics.reference)),
             )
         )
     measured = {
@@ -56,7 +56,7 @@ def rival_figures(results: RunResults) -> list[FigureView]:
     return figures
 
 
-def differences_svg(rivals: Mapping[str, Estimate]) -> str:
+def differences_svg(rivals: Mapping[str, Estimate], reference: str) -> str:
     """Paired AUROC differences in points by rival, each with its interval, the strongest rival first."""
     ordered = sorted(rivals, key=lambda name: (rivals[name].value or 0.0, name))
     num_rows = max(len(ordered), 3)
@@ -74,7 +74,7 @@ def differences_svg(rivals: Mapping[str, Estimate]) -> str:
     axes.set(ylim=(num_rows - 0.5, -0.5), xlabel="AUROC points by which ASPIRE is ahead")
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.06)
-    return to_svg(figure, "differences", "Differences in AUROC between ASPIRE and each rival with 95% intervals")
+    return to_svg(figure, "differences", f"Differences in AUROC between {reference} and each rival with 95% intervals")
 
 
 def cost_quality_svg(methods: Mapping[str, tuple[float, Estimate]]) -> str:
@@ -96,7 +96,7 @@ def cost_quality_svg(methods: Mapping[str, tuple[float, Estimate]]) -> str:
         colour = PAGE_COLOURS[method_style(name).role]
         if bar is not None:
             axes.plot([relative] * 2, bar, color=colour, linewidth=1.6, alpha=0.45)
-        axes.plot([relative], [auroc], "o", color=colour, markersize=8 if name == REFERENCE else 5.5)
+        axes.plot([relative], [auroc], "o", color=colour, markersize=8 if name in PROPOSED else 5.5)
     labels = [
         Label(method_label(name), *points[name], PAGE_COLOURS[f"{family_of(name)}-1"])
         for name in sorted(points, key=lambda name: -points[name][1])
