@@ -14,7 +14,7 @@ import pytest
 from aspire_llm import Question, SelectivePredictor
 from aspire_llm.cli import main
 from aspire_llm.errors import DataError, ModelError
-from aspire_llm.results.novelty import read_novelty
+from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.selection import NoveltyGuard
 
 SETTINGS = [
@@ -229,7 +229,7 @@ def test_the_predictor_takes_a_list_of_texts(finished: Path) -> None:
 
 def test_a_question_unlike_any_is_withheld(calibrated: Callable, data_file: Path, tmp_path: Path, capsys) -> None:
     run = calibrated(SURE)
-    assert isinstance(read_novelty(run), NoveltyGuard)
+    assert isinstance(NOVELTY.read(run), NoveltyGuard)
     strange = "?" * 80
     like, unlike = predicted(run, [{"question": "Where was piano 7 built?"}, {"question": strange}], tmp_path)
     assert like["novelty"] > 0.01

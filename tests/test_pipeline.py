@@ -61,7 +61,7 @@ def test_a_run_leaves_what_the_design_says(finished: Path, config: RunConfig) ->
     files = {path.name for path in finished.iterdir()}
     assert files == {
         *RESULTS,
-        *("config.yaml", "calibration.json", "novelty.safetensors", "report.html", "log.jsonl", "provenance.json"),
+        *("config.yaml", "calibration.json", "novelty.safetensors", "states.safetensors", "report.html", "log.jsonl", "provenance.json"),
         *("task_adapter", "self_eval_adapter", "scores", "tables", "costs.json", "few_shot.json", MARKER),
     }
     assert not_ours(finished) == []

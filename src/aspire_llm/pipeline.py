@@ -146,7 +146,7 @@ class Pipeline:
         self.directory.settle()
 
     def run(
-        self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = False
+        self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = True
     ) -> RunMetrics:
         """Take all steps.
 

@@ -203,6 +203,7 @@ class RunModel:
     def sample_answers(self, prompts: Sequence[EncodedPrompt]) -> list[QuestionSamples]:
         """Stage 2: answers of a model that was not tuned on the questions, where there are folds."""
         config = self._config
+        self._samplers.make_ready()
 
         def sampled(task: Adapter, places: Sequence[int]) -> list[QuestionSamples]:
             model, own = AdaptedModel(self.backbone, task), [prompts[place] for place in places]
@@ -241,6 +242,7 @@ class RunModel:
     def learn_self_evaluation(self) -> None:
         """Stage 3: θs from the labelled answers that the run holds."""
         config = self._config.stage3
+        self._samplers.make_ready()
         budget = None if config.kept_prefixes == "auto" else config.kept_prefixes * 2**20
         kept = KeptPrefixes(self.backbone, budget)
 

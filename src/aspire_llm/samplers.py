@@ -22,6 +22,12 @@ class Samplers:
     def __init__(self, cross_fit: CrossFit, task: Callable[[], Adapter], of_fold: Callable[[int], Adapter]) -> None:
         self._folds, self._task, self._of_fold = cross_fit.folds, task, cache(of_fold)
 
+    def make_ready(self) -> None:
+        """Load all of them, or tune them in their order: to do so while another adapter learns would freeze that one."""
+        self._task()
+        for fold in sorted(set(self._folds.values())):
+            self._of_fold(fold)
+
     def apply(self, ids: Sequence[str], compute: Callable[[Adapter, Sequence[int]], Sequence[T]]) -> list[T]:
         """Results for questions in their order, computed for those of each θp together.
 

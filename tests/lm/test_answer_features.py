@@ -7,6 +7,7 @@ from reference import adapted, prompts_of, sequence_embeddings, soft_prompt
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import answer_features, spread_layers, verdict_states
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.read_states import Position
 
 TEXTS = ["Who?", "Where was the old piano built, and when?"]
 ANSWERS = [[(5, 6, 7), (8,)], [(9, 10), ()]]
@@ -33,9 +34,8 @@ def test_features_are_those_of_a_plain_forward(backbone: Backbone, context: str 
             assert features.log_probs.tolist() == pytest.approx(expected, abs=1e-4)
             entropies = [float(-(row.exp() * row).sum()) for row in log_probs]
             assert features.entropies.tolist() == pytest.approx(entropies, abs=1e-4)
-            torch.testing.assert_close(
-                torch.from_numpy(features.hidden[0]), output.hidden_states[1][0, -1], atol=1e-4, rtol=1e-4
-            )
+            hidden = torch.from_numpy(features.hidden[Position.LAST, 0])
+            torch.testing.assert_close(hidden, output.hidden_states[1][0, -1], atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from aspire_llm.methods.p_true import _examples
 from aspire_llm.methods.probes import fitted_probe
 from aspire_llm.methods.scoring import resolve_methods, score_answers
 from aspire_llm.pipeline import Pipeline
-from aspire_llm.records import Prediction, Question, SampledAnswer, ScoredAnswer, Split
+from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, ScoredAnswer, Split
 from aspire_llm.rundir.directory import RunDirectory
 
 
@@ -107,9 +107,7 @@ def test_a_probe_needs_both_labels() -> None:
 
 def prediction(log_likelihood: float, log_self_eval: float, correct: bool) -> Prediction:
     answer = SampledAnswer("", (), log_likelihood, 1)
-    return Prediction(
-        Question("", ""), ScoredAnswer(answer, math.exp(log_self_eval), log_self_eval, 0.0), correct=correct
-    )
+    return Prediction(Question("", ""), ScoredAnswer(Evidence(answer, log_self_eval), 0.0), correct=correct)
 
 
 def test_alpha_is_the_best_on_validation() -> None:

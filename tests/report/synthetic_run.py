@@ -12,6 +12,7 @@ from aspire_llm.config_files import load_config
 from aspire_llm.methods.catalogue import METHODS, UNTUNED, base_name
 from aspire_llm.records import (
     Answers,
+    Evidence,
     LabelledAnswer,
     MethodScores,
     Prediction,
@@ -55,7 +56,7 @@ def make_predictions(n: int, seed: int = 0) -> list[Prediction]:
         predictions.append(
             Prediction(
                 question,
-                ScoredAnswer(answer, float(expit(verdict)), log_self_eval, score),
+                ScoredAnswer(Evidence(answer, log_self_eval), score),
                 confidence=float(expit(3.0 * score + 2.2)),
                 abstained=score < -0.9,
                 why="",
@@ -92,7 +93,7 @@ def cheap_scores(predictions: Sequence[Prediction], untuned: Sequence[UntunedAns
     return [
         tuned("aspire", lambda own: own.scored.selection_score),
         tuned("perplexity", lambda own: own.sampled.log_likelihood),
-        tuned("self_evaluation", lambda own: own.scored.log_self_eval),
+        tuned("self_evaluation", lambda own: own.scored.evidence.log_self_eval),
         tuned("sequence_log_probability", lambda own: own.sampled.sequence_log_probability),
         method_scores("perplexity_untuned", untuned, [own.sampled.log_likelihood for own in untuned]),
     ]

@@ -119,7 +119,7 @@ def test_examples_are_searched_in_every_word(watched: Watched, predictions: list
         ("score", "score", lambda own: own.scored.selection_score),
         ("confidence", "confidence", lambda own: own.confidence),
         ("likelihood", "likelihood", lambda own: own.sampled.log_likelihood),
-        ("selfEval", "self-eval", lambda own: own.scored.self_eval),
+        ("selfEval", "self-eval", lambda own: own.scored.evidence.self_eval),
     ],
 )
 def test_examples_are_sorted(

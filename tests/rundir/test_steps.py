@@ -13,7 +13,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import flatten, parse_config, with_changes
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.methods.catalogue import score_outputs
-from aspire_llm.rundir.steps import DECISIONS, HOW, OUTPUTS, as_markdown, stale, training_keys
+from aspire_llm.rundir.steps import DECISIONS, HOW, OUTPUTS, Output, as_markdown, stale, training_keys
 from aspire_llm.stages.training_loop import TrainingLoop
 
 METHODS = "predictive_entropy,p_true"
@@ -53,6 +53,11 @@ CHANGES: dict[str, Any] = {
     "stage2.length_penalty": 1.0,
     "stage2.temperature": 0.5,
     "stage2.batch_size": 8,
+    "stage2.folds": 2,
+    "stage2.held_out": 0.5,
+    "states.enabled": False,
+    "states.num_layers": 1,
+    "states.memory": 1,
     "stage3.adapter": "lora",
     "stage3.num_soft_tokens": 3,
     "stage3.lora_rank": 1,
@@ -71,6 +76,7 @@ CHANGES: dict[str, Any] = {
     "stage3.max_wrong": 1,
     "stage3.verdict_words": ["wrong", "correct"],
     "stage3.kept_prefixes": 0,
+    "score.kind": "fused",
     "score.alpha": 0.9,
     "score.calibration": "isotonic",
     "score.abstain_below": 0.3,
@@ -93,6 +99,7 @@ UNCHANGED = {
     "data.validation": "other data are another run; see tests/data/test_run_data.py",
     "data.calibration": "other data are another run; see tests/data/test_run_data.py",
     "data.test": "other data are another run; see tests/data/test_run_data.py",
+    "stage3.enabled": "without a verdict another score must decide; see tests/test_pipeline.py",
     "rivals.nli_model": "needs a second model; see tests/methods",
     "rivals.judge": "needs a second run; see tests/methods",
 }
@@ -158,6 +165,14 @@ def alike(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+def titles(output: Output, config: RunConfig) -> list[str]:
+    """Of the trainings that make an output."""
+    if output.step == "stage2":
+        folds = config.stage2.folds
+        return [f"stage 2, fold {fold + 1} of {folds}" for fold in range(folds)] if folds > 1 else []
+    return [output.step.replace("stage", "stage ")]
+
+
 def test_every_key_is_tried() -> None:
     keys = set(flatten(RunConfig().model_dump(mode="json")))
     assert keys == set(CHANGES) | set(UNCHANGED)
@@ -167,7 +182,15 @@ def test_every_key_is_tried() -> None:
 QUICK = {
     *("data.max_train", "data.num_examples", "stage1.adapter", "stage1.epochs", "stage1.tokens_per_pass"),
     *("stage2.num_beams", "stage2.max_new_tokens", "stage2.batch_size", "stage3.learn_from", "stage3.verdict_words"),
-    *("score.alpha", "score.abstain_below", "score.calibration", "correctness.train_threshold"),
+    *(
+        "stage2.folds",
+        "states.enabled",
+        "score.kind",
+        "score.alpha",
+        "score.abstain_below",
+        "score.calibration",
+        "correctness.train_threshold",
+    ),
     *("correctness.eval_threshold", "rivals.num_samples", "rivals.p_true_examples", "seed", "speed"),
 }
 
@@ -180,7 +203,7 @@ def test_a_changed_setting_leaves_what_a_fresh_run_leaves(
     resumed, fresh = tmp_path / "resumed", tmp_path / "fresh"
     shutil.copytree(finished, resumed)
     outdated = {output.name: output for output in stale([key], contexts_cut=False)}
-    expected = [output.step.replace("stage", "stage ") for output in outdated.values() if output.trains]
+    expected = [title for output in outdated.values() if output.trains for title in titles(output, changed)]
     assert bool(training_keys([key])) == any(output.trains for output in stale([key]))
     if training_keys([key]):
         before = {path: path.read_bytes() for path in resumed.rglob("*") if path.is_file()}

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from aspire_llm.errors import DataError, RunDirectoryError
-from aspire_llm.results.novelty import NAME, read_novelty, write_novelty
+from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.selection import Infeasible, NoveltyGuard
 from aspire_llm.selection.novelty import MAX_QUESTIONS, NUM_NEIGHBOURS
 
@@ -128,18 +128,18 @@ def test_the_same_after_a_trip_to_the_disk(tmp_path) -> None:
     rng = np.random.default_rng(6)
     guard = guard_of(rng.normal(size=(130, 6)).astype(np.float32), [f"Straße {i // 2}" for i in range(130)])
     new = rng.normal(size=(9, 6))
-    write_novelty(tmp_path, guard)
-    first = (tmp_path / NAME).read_bytes()
-    again = read_novelty(tmp_path)
+    NOVELTY.write(tmp_path, guard)
+    first = (tmp_path / NOVELTY.name).read_bytes()
+    again = NOVELTY.read(tmp_path)
     assert isinstance(again, NoveltyGuard)
     assert again.p_values(new, ["Straße 3"] * 9) == guard.p_values(new, ["Straße 3"] * 9)
-    write_novelty(tmp_path, again)
-    assert (tmp_path / NAME).read_bytes() == first
-    write_novelty(tmp_path, Infeasible("too few"))
-    assert read_novelty(tmp_path) == Infeasible("too few")
-    (tmp_path / NAME).write_bytes(first[:50])
+    NOVELTY.write(tmp_path, again)
+    assert (tmp_path / NOVELTY.name).read_bytes() == first
+    NOVELTY.write(tmp_path, Infeasible("too few"))
+    assert NOVELTY.read(tmp_path) == Infeasible("too few")
+    (tmp_path / NOVELTY.name).write_bytes(first[:50])
     with pytest.raises(RunDirectoryError, match=r"novelty\.safetensors holds no"):
-        read_novelty(tmp_path)
-    (tmp_path / NAME).unlink()
+        NOVELTY.read(tmp_path)
+    (tmp_path / NOVELTY.name).unlink()
     with pytest.raises(RunDirectoryError, match=r"novelty\.safetensors: missing"):
-        read_novelty(tmp_path)
+        NOVELTY.read(tmp_path)

@@ -6,4 +6,4 @@ from aspire_llm.selection import Part
 
 def score(answers: AnswerSet) -> list[float]:
     """The difference of log-probabilities."""
-    return answers.part(Part.MARGIN)
+    return answers.scored_by(Part.MARGIN)

@@ -6,4 +6,4 @@ from aspire_llm.selection import Part
 
 def score(answers: AnswerSet) -> list[float]:
     """Its logarithm."""
-    return answers.part(Part.AGREEMENT)
+    return answers.scored_by(Part.AGREEMENT)

@@ -20,7 +20,7 @@ from aspire_llm.lm.batching import by_length
 from aspire_llm.progress import progress
 from aspire_llm.records import DrawnAnswer, Prediction, Question, SampledAnswer, Split, UntunedAnswer
 from aspire_llm.results.samples import DrawnAnswers, drawn_answers_file
-from aspire_llm.selection import Part
+from aspire_llm.selection import Part, Scoring
 
 if TYPE_CHECKING:
     from aspire_llm.lm.answer_features import AnswerFeatures
@@ -116,13 +116,14 @@ class AnswerSet:
         """The answers with the model's verdicts; only the tuned model gives any."""
         return [own for own in self.given if isinstance(own, Prediction)]
 
-    def part(self, part: Part) -> list[float]:
-        """One part of the evidence on each answer.
+    def scored_by(self, scoring: Scoring | Part) -> list[float]:
+        """A selection score of each answer, or one part of what such scores are made from.
 
         Raises:
-            ModelError: The run does not know it of its answers.
+            ModelError: The run does not know of its answers what that takes.
         """
-        return [part.of(prediction.scored.evidence) for prediction in self.predictions]
+        score = scoring.of if isinstance(scoring, Part) else scoring.score
+        return [score(prediction.scored.evidence) for prediction in self.predictions]
 
     @cached_property
     def validation_predictions(self) -> list[Prediction]:

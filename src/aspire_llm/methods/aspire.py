@@ -6,5 +6,4 @@ from aspire_llm.selection import AspireScore
 
 def score(answers: AnswerSet) -> list[float]:
     """g = (1 − α)·log-likelihood + α·log P(z_c)."""
-    scoring = AspireScore(answers.config.score.alpha)
-    return [scoring.score(prediction.scored.evidence) for prediction in answers.predictions]
+    return answers.scored_by(AspireScore(answers.config.score.alpha))

@@ -10,7 +10,9 @@ from aspire_llm.selection import FusedScore, Infeasible, Part, fit_fused
 
 
 def score(answers: AnswerSet) -> list[float]:
-    """Log-odds of a correct answer."""
+    """Log-odds of a correct answer; in a run whose own score this is, as it decides by them."""
+    if answers.config.score.kind == "fused":
+        return [prediction.scored.selection_score for prediction in answers.predictions]
     return fused_scores(answers, tuple(Part))
 
 
@@ -24,7 +26,7 @@ def fused_scores(answers: AnswerSet, parts: Collection[Part]) -> list[float]:
         fused = fit_validation_fused(answers.validation_predictions, answers.config, parts)
     if isinstance(fused, Infeasible):
         raise DataError(f"no fused score: {fused.reason}")
-    return [fused.score(prediction.scored.evidence) for prediction in answers.predictions]
+    return answers.scored_by(fused)
 
 
 def fit_validation_fused(

@@ -84,6 +84,9 @@ def score_answers(
         try:
             scores_file(name).write(folder, _scored(method, name, sets[suffix]))
         except AspireError as error:
+            (folder / scores_file(name).name).unlink(missing_ok=True)
+            if name not in names:
+                continue  # stored once, under settings that allowed it
             if not optional:
                 raise
             left_out[name] = str(error)

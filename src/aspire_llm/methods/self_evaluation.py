@@ -6,5 +6,4 @@ from aspire_llm.selection import AspireScore
 
 def score(answers: AnswerSet) -> list[float]:
     """log P(z_c)."""
-    verdict_alone = AspireScore(alpha=1.0)
-    return [verdict_alone.score(prediction.scored.evidence) for prediction in answers.predictions]
+    return answers.scored_by(AspireScore(alpha=1.0))

@@ -6,4 +6,4 @@ from aspire_llm.selection import Part
 
 def score(answers: AnswerSet) -> list[float]:
     """Log-odds of a correct answer."""
-    return answers.part(Part.STATES)
+    return answers.scored_by(Part.STATES)

@@ -24,7 +24,7 @@ from aspire_llm.selection.linear_readout import LabelledStates, fit_readout
 
 AnswersReader: TypeAlias = Callable[[Sequence[int], TokenGrid], list[list[AnswerFeatures]]]
 
-_BYTES = np.dtype(np.float16).itemsize
+_BYTES = np.dtype(np.float32).itemsize
 
 
 def learn_states(
@@ -90,13 +90,13 @@ def _answers_kept(num_questions: int, num_layers: int, width: int, config: State
 
 def _states(
     prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[LabelledAnswer]], read: AnswersReader, batch_size: int
-) -> NDArray[np.float16]:
+) -> NDArray[np.float32]:
     """Of all answers in order, `[answers, positions, layers, d]`."""
     with progress("states", len(prompts)) as bar:
 
-        def states(indices: Sequence[int]) -> list[NDArray[np.float16]]:
+        def states(indices: Sequence[int]) -> list[NDArray[np.float32]]:
             found = read(indices, [[read_tokens(own.answer) for own in answers[i]] for i in indices])
             bar.update(len(indices))
-            return [np.stack([own.hidden for own in question]).astype(np.float16) for question in found]
+            return [np.stack([own.hidden for own in question]) for question in found]
 
         return np.concatenate(by_length([len(prompt.token_ids) for prompt in prompts], batch_size, states))
