@@ -41,7 +41,8 @@ def resolve_methods(text: str | None, config: RunConfig) -> tuple[list[str], dic
         return [name for name in (*own, *CHEAP) if name not in lacking], {}
     if text == "all":
         return [name for name in known if name not in lacking], lacking
-    names = list(dict.fromkeys([config.score.kind, *(name.strip() for name in text.split(","))]))
+    always = [name for name in (config.score.kind, "aspire") if name not in lacking]  # the paper's is in every table
+    names = list(dict.fromkeys([*always, *(name.strip() for name in text.split(","))]))
     for name in names:
         if name not in known:
             raise ConfigError(f"unknown method {name!r}; known are {', '.join(known)}, and all")
