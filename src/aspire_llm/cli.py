@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -136,6 +137,7 @@ def _run(options: argparse.Namespace) -> None:
     asked = {"fresh": options.fresh, "remake": options.remake, "methods": options.methods}
     metrics = run(config, output, **asked) if options.seeds == 1 else run_seeds(config, output, options.seeds, **asked)
     _print_results(output, metrics)
+    _print_answers(output)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -222,6 +224,16 @@ def _print_results(directory: Path, metrics: "RunMetrics") -> None:
 
     print(results_table(metrics))
     print(f"\nReport: {directory / 'report.html'}")
+
+
+def _print_answers(directory: Path) -> None:
+    from aspire_llm.report import sample_answers
+    from aspire_llm.results.predictions import PREDICTIONS
+
+    predictions = PREDICTIONS.read(directory)
+    print(f"\nSome of its answers, picked by rule:\n{sample_answers(predictions)}")
+    if predictions[0].question.context is None:
+        print(f"\nAsk it yourself: aspire-llm ask {directory} {shlex.quote(predictions[0].question.question)}")
 
 
 if __name__ == "__main__":

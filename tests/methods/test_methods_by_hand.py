@@ -85,7 +85,7 @@ def test_probes_are_sklearn_s_regression_on_the_named_features(finished: Path) -
     best = (-1.0, None)
     for layer in range(2):
         x, v, t = (
-            np.stack([own.hidden[layer] for own in group]).astype(float)
+            np.stack([own.hidden[0, layer] for own in group]).astype(float)
             for group in (train_features, validation_features, answers.features)
         )
         scaler = StandardScaler().fit(x)

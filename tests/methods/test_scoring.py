@@ -56,12 +56,14 @@ def test_all_methods_have_figures_sources_and_costs(finished: Path) -> None:
         *("aspire", "perplexity", "sequence_log_probability", "self_evaluation", "predictive_entropy"),
         *("semantic_entropy_lexical", "self_eval_prompt", "p_true", "lexical_similarity", "sar"),
         *("hidden_state_probe", "likelihood_features", "aspire_readout", "aspire_alpha", "ensemble"),
+        *("agreement_mass", "agreement_margin", "states"),
         *("perplexity_untuned", "sequence_log_probability_untuned", "predictive_entropy_untuned"),
         *("semantic_entropy_lexical_untuned", "self_eval_prompt_untuned", "p_true_untuned"),
     }
     assert set(metrics["methods"]) == expected
     assert all(figures["source"] for figures in metrics["methods"].values())
     assert any("semantic_entropy (rivals.nli_model is not set)" in note for note in metrics["notes"])
+    assert any("fused (no fused score: " in note for note in metrics["notes"])
     assert set(metrics["differences"]) == {
         f"aspire - {name}" for name in expected if name != "aspire" and not name.endswith("_untuned")
     }

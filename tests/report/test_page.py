@@ -67,7 +67,8 @@ class Page(HTMLParser):
 def changed(own: Prediction, text: str) -> Prediction:
     """A prediction of which every text is another."""
     question = replace(own.question, question=text, context=text, references=(text,))
-    scored = replace(own.scored, answer=replace(own.sampled, text=text))
+    evidence = replace(own.scored.evidence, answer=replace(own.sampled, text=text))
+    scored = replace(own.scored, evidence=evidence)
     return replace(own, question=question, scored=scored)
 
 

@@ -73,12 +73,12 @@ def test_the_cost_of_a_method_that_scores_untuned_answers_alone() -> None:
 
 
 def test_further_figures() -> None:
-    rows = shown(details_table({"aspire": figures(0.7, prr=-0.125, tied_share=1.0)}))
+    rows = shown(details_table({"aspire": figures(0.7, prr=-0.125, tied_share=1.0)}, "aspire"))
     assert [cell.text for cell in rows["ASPIRE"]] == ["70.0", "20.0", "30.0", "−12.5", "5.0", "100.0"]
 
 
 def test_seeds_by_hand() -> None:
-    levels, differences = seed_tables(SEEDED)
+    levels, differences = seed_tables(SEEDED, "aspire")
     # Means and standard deviations of 70, 71, 69; 90, 90, 93; 80, 82, 84.
     cells = [ShownCell("70.0", "± 1.0"), ShownCell("91.0", "± 1.7"), ShownCell("82.0", "± 2.0")]
     assert shown(levels) == {"ASPIRE": cells, "SAR": cells}

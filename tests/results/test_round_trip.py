@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aspire_llm.records import (
     Answers,
     DrawnAnswer,
+    Evidence,
     LabelledAnswer,
     Prediction,
     Question,
@@ -107,7 +108,17 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
         st.builds(
             Prediction,
             question=questions,
-            scored=st.builds(ScoredAnswer, answers, numbers, numbers, numbers),
+            scored=st.builds(
+                ScoredAnswer,
+                st.builds(
+                    Evidence,
+                    answers,
+                    log_self_eval=st.none() | st.floats(-700, 0),
+                    states=st.none() | numbers,
+                    beams=st.lists(answers, max_size=3).map(tuple),
+                ),
+                numbers,
+            ),
             confidence=st.none() | numbers,
             abstained=st.booleans(),
             why=texts,

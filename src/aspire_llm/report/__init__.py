@@ -3,5 +3,13 @@
 from aspire_llm.report.comparison import write_comparison
 from aspire_llm.report.page import write_accuracy_coverage_png, write_report
 from aspire_llm.report.run_tables import results_table, write_tables
+from aspire_llm.report.sample_answers import sample_answers
 
-__all__ = ["results_table", "write_accuracy_coverage_png", "write_comparison", "write_report", "write_tables"]
+__all__ = [
+    "results_table",
+    "sample_answers",
+    "write_accuracy_coverage_png",
+    "write_comparison",
+    "write_report",
+    "write_tables",
+]

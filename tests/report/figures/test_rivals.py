@@ -12,7 +12,7 @@ from aspire_llm.report.tables import Estimate
 
 
 def test_foreign_names_are_text() -> None:
-    assert "&lt;b&gt; &amp; $x$" in differences_svg({"<b> & $x$": Estimate(0.02, 0.01, 0.03)})
+    assert "&lt;b&gt; &amp; $x$" in differences_svg({"<b> & $x$": Estimate(0.02, 0.01, 0.03)}, "ASPIRE")
 
 
 def test_differences_stand_the_strongest_rival_first(rich_dir: Path) -> None:

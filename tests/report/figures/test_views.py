@@ -15,7 +15,7 @@ FIGURES: list[Callable[[RunResults], list[FigureView]]] = [
     rivals.rival_figures,
     scores.score_figures,
     lambda results: sweeps.sweep_figures(results.sweeps),
-    lambda results: curves.curve_figures({answers: results.method_scores(answers) for answers in Answers}),
+    lambda results: curves.curve_figures({answers: results.method_scores(answers) for answers in Answers}, "aspire"),
 ]
 
 

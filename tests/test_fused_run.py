@@ -1,0 +1,109 @@
+"""Runs that decide by the fused score: what is computed, what is stored, and what happens where it cannot be fitted."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aspire_llm import SelectivePredictor, run
+from aspire_llm.cli import main
+from aspire_llm.config import RunConfig
+from aspire_llm.config_files import parse_config, with_changes
+from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.methods.fused import fit_validation_fused
+from aspire_llm.results.fused import FUSED
+from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
+from aspire_llm.selection import FusedScore, Part
+
+
+@pytest.fixture(scope="module")
+def config(model_folder: Path, data_file: Path) -> RunConfig:
+    training = {"adapter": "lora", "lora_rank": 2, "learning_rate": 0.03, "epochs": 1}
+    splits = {"train": 30, "validation": 50, "calibration": 20, "test": 20}
+    return parse_config(
+        {
+            "model": str(model_folder),
+            "data": {"path": str(data_file), "splits": splits},
+            "stage1": training | {"epochs": 5},
+            "stage2": {"num_beams": 3, "max_new_tokens": 5, "folds": 2},
+            "stage3": training,
+            "score": {"kind": "fused"},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "fused"
+    run(config, folder)
+    return folder
+
+
+def test_it_is_fitted_on_validation_answers_and_decides(finished: Path, config: RunConfig) -> None:
+    fused = FUSED.read(finished)
+    assert isinstance(fused, FusedScore)
+    assert fit_validation_fused(VALIDATION_PREDICTIONS.read(finished), config) == fused
+    predictions = PREDICTIONS.read(finished)
+    assert [own.scored.selection_score for own in predictions] == pytest.approx(
+        [fused.score(own.scored.evidence) for own in predictions]
+    )
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert metrics["reference"] == "fused"
+    assert {"fused", "fused_likelihood", "aspire", "agreement_mass"} <= set(metrics["methods"])
+    assert "fused - aspire" in metrics["differences"]
+    assert "Fused" in (finished / "report.html").read_text()
+
+
+def test_a_predictor_computes_what_the_score_needs_and_nothing_else(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = FUSED.read(finished)
+    assert isinstance(fused, FusedScore)
+    stored = PREDICTIONS.read(finished)
+    again = SelectivePredictor.load(finished).predict([own.question for own in stored])
+    for own, expected in zip(again, stored, strict=True):
+        assert own.scored.selection_score == pytest.approx(expected.scored.selection_score, abs=1e-3)
+        assert (own.scored.evidence.states is None) == (Part.STATES not in fused.parts)
+    # Without the verdict among its parts, no pass asks for one.
+    cheap = replace(fused, parts=(Part.MEAN,), centres=(0.0,), scales=(1.0,), weights=(1.0,))
+    FUSED.write(finished, cheap)
+    monkeypatch.setattr(AdaptedModel, "verdict_logits", lambda *args, **kwargs: pytest.fail("θs was asked"))
+    (own,) = SelectivePredictor.load(finished).predict(["Where was piano 3 built?"])
+    FUSED.write(finished, fused)
+    assert own.scored.evidence.self_eval is None
+    assert own.scored.evidence.states is None
+    assert own.scored.selection_score == pytest.approx(cheap.intercept + own.sampled.log_likelihood)
+
+
+def test_without_stage_3_there_is_no_verdict(
+    config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    run(with_changes(config, [("stage3.enabled", False), ("stage2.folds", 1)]), folder)
+    assert not (folder / "self_eval_adapter").exists()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert "aspire" not in metrics["methods"]
+    assert all(own.scored.evidence.log_self_eval is None for own in PREDICTIONS.read(folder))
+    assert main(["ask", str(folder), "Where was piano 3 built?"]) == 0
+    assert "P(correct) by the model" not in capsys.readouterr().err
+    config_file = tmp_path / "config.yaml"
+    config_file.write_text(with_changes(config, [("stage2.folds", 1)]).to_yaml())
+    changes = ["--set", "stage3.enabled=false", "--set", "score.kind=aspire"]
+    assert main(["run", str(config_file), *changes, "--output", str(tmp_path / "other")]) == 2
+    assert "set score.kind to fused, or score.alpha to 0" in capsys.readouterr().err
+
+
+def test_where_it_cannot_be_fitted_the_paper_s_decides_and_that_is_said(
+    config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    metrics = run(with_changes(config, [("data.splits.validation", 10), ("stage2.folds", 1)]), folder)
+    said = "no fused score ("
+    assert said in capsys.readouterr().err
+    assert any(note.lower().startswith(said) for note in metrics.notes)
+    for own in PREDICTIONS.read(folder):
+        evidence = own.scored.evidence
+        expected = 0.75 * evidence.answer.log_likelihood + 0.25 * (evidence.log_self_eval or 0.0)
+        assert own.scored.selection_score == pytest.approx(expected)
+    assert said in SelectivePredictor.load(folder).caveats[0]
