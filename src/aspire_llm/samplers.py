@@ -23,7 +23,7 @@ class Samplers:
         self._folds, self._task, self._of_fold = cross_fit.folds, task, cache(of_fold)
 
     def make_ready(self) -> None:
-        """Load all of them, or tune them in their order: to do so while another adapter learns would freeze that one."""
+        """Load all of them, or tune them in their order: while another adapter learns, that would freeze it."""
         self._task()
         for fold in sorted(set(self._folds.values())):
             self._of_fold(fold)
