@@ -109,6 +109,25 @@ class DataConfig(_Section):
         return ", ".join([f"train {train}", *others]) if others else train
 
 
+class PromptsConfig(_Section):
+    """How questions stand before the model.
+
+    Attributes:
+        format: ``plain`` is ``Q: …\\nA:``, for base models and tuned ones alike; ``chat`` is the model's own chat
+            template, with context and question as what the user says.
+        template: A file with another chat template (Jinja).
+    """
+
+    format: Literal["plain", "chat"] = "plain"
+    template: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "PromptsConfig":
+        if self.template is not None and self.format != "chat":
+            raise ValueError("template is a chat template; set format: chat too")
+        return self
+
+
 class TrainingConfig(_Section):
     """One run of the training loop (stages 1 and 3).
 
@@ -241,6 +260,7 @@ class RunConfig(_Section):
 
     model: str = "demo"
     data: DataConfig = DataConfig()
+    prompts: PromptsConfig = PromptsConfig()
     stage1: TrainingConfig = TrainingConfig()
     stage2: SamplingConfig = SamplingConfig()
     stage3: SelfEvaluationConfig = SelfEvaluationConfig()

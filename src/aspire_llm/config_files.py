@@ -70,7 +70,8 @@ def with_changes(config: RunConfig, changes: Sequence[tuple[str, object]]) -> Ru
 def with_whole_paths(config: RunConfig) -> RunConfig:
     """The configuration with absolute paths, which mean the same wherever it is read; names and hub ids stay."""
     settings = flatten(config.model_dump(mode="json"))
-    paths = [(key, Path(settings[key])) for key in ("data.path", "rivals.judge") if settings[key] is not None]
+    named = ("data.path", "prompts.template", "rivals.judge")
+    paths = [(key, Path(settings[key])) for key in named if settings[key] is not None]
     for key in ("model", "rivals.nli_model"):
         text, path = settings[key], Path(settings[key] or "")
         if text and text not in MODEL_NAMES and (text.startswith(("~", ".")) or path.exists()):
