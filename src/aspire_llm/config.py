@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from aspire_llm.records import Split
 
 MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
+DATA_NAMES = ("coqa", "demo", "facts", "nq_open", "squad", "squad_v2", "triviaqa")  # data sets that do so
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]

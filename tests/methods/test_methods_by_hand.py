@@ -9,6 +9,7 @@ import pytest
 import torch
 from nli import save_nli_model
 from reference import full_forward, sequence_embeddings
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -254,3 +255,33 @@ def test_semantic_entropy_and_sar_by_an_nli_model(
         expected = sum(math.log(share) for share in mass) / len(mass)
         assert scores_of(tmp_path / "run", "semantic_entropy")[i] == pytest.approx(expected, abs=1e-5)
     assert scores_of(tmp_path / "run", "sar") != scores_of(finished, "sar")
+
+
+def test_scores_of_another_model_go_when_that_model_changes(
+    finished: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    nli, judge = save_nli_model(tmp_path / "nli", tokenizer, ["entailment", "other"]), tmp_path / "judge"
+    for copy in (judge, tmp_path / "run"):
+        shutil.copytree(finished, copy)
+    (tmp_path / "run" / "scores" / "sar.json").unlink()
+
+    def scored(names: str) -> dict[str, list[float]]:
+        run = opened(tmp_path / "run", nli_model=str(nli), judge=judge)
+        score_answers(run.folder, run.answer_sets(), resolve_methods(names, run.config)[0], optional=False)
+        return {path.stem: scores_of(run.folder, path.stem) for path in (run.folder / "scores").glob("*.json")}
+
+    methods = {"semantic_entropy", "sar", "cross_model"}
+    before = scored(",".join(methods))
+    assert scored("aspire") == before
+    weights = load_file(nli / "model.safetensors")
+    save_file({key: tensor.flip(0) for key, tensor in weights.items()}, nli / "model.safetensors", {"format": "pt"})
+    after = scored("sar")
+    assert after["sar"] != before["sar"]
+    assert before.keys() - after.keys() == {"semantic_entropy"}
+    shutil.rmtree(nli)  # with nothing to hold them against, scores stay
+    assert scored("aspire") == after
+    tensors = load_file(judge / "self_eval_adapter" / "adapter_model.safetensors")
+    changed = {key: tensor + 1 for key, tensor in tensors.items()}
+    save_file(changed, judge / "self_eval_adapter" / "adapter_model.safetensors")
+    assert after.keys() - scored("aspire").keys() == {"cross_model"}
+    assert scored("cross_model")["cross_model"] != before["cross_model"]
