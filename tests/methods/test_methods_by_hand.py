@@ -1,5 +1,6 @@
 """Each method's scores of a tiny run against slow versions: plain forwards, loops, and scikit-learn itself."""
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from stored import given, lines_of, scores_of
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 from aspire_llm.correctness import rouge_l
-from aspire_llm.errors import DataError
+from aspire_llm.errors import DataError, ModelError, RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import AnswerFeatures
 from aspire_llm.methods.answer_set import Judged
@@ -133,6 +134,29 @@ def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> N
         expected = float(torch.log_softmax(logits[list(judge.verdict_tokens)], 0)[0])
         assert scores_of(finished, "cross_model")[i] == pytest.approx(expected, abs=1e-4)
     (finished / "scores" / "cross_model.json").unlink()
+
+
+def test_a_judge_is_loaded_with_the_same_care(finished: Path, model_folder: Path, tmp_path: Path) -> None:
+    """Also where the run is of a version that kept no digest of its model."""
+    model, judge = tmp_path / "model", tmp_path / "judge"
+    shutil.copytree(model_folder, model)
+    shutil.copytree(finished, judge)
+    (model / "code.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')\nclass Mine: pass\n", encoding="utf-8")
+    named = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": [None, "code.Mine"]}}
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (model / "tokenizer_config.json").write_text(json.dumps(tokenizer | named), encoding="utf-8")
+    config = (judge / "config.yaml").read_text(encoding="utf-8").replace(str(model_folder), str(model))
+    (judge / "config.yaml").write_text(config, encoding="utf-8")
+    asked = opened(finished, judge=judge)
+    names, _ = resolve_methods("cross_model", asked.config)
+    with pytest.raises(RunDirectoryError, match="has changed since this run was made"):
+        score_answers(asked.folder, asked.answer_sets(), names, optional=False)
+    provenance = json.loads((judge / "provenance.json").read_text(encoding="utf-8"))
+    provenance["model"]["sha256"] = None
+    (judge / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    with pytest.raises(ModelError, match="code from its repository, which is never run"):
+        score_answers(asked.folder, asked.answer_sets(), names, optional=False)
+    assert not (tmp_path / "RAN").exists()
 
 
 def test_p_true_examples_are_asked_as_test_questions_are(finished: Path) -> None:
