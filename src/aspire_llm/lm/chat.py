@@ -14,13 +14,12 @@ from transformers import PreTrainedTokenizerBase
 
 from aspire_llm.data import chat_turns, example_turns
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.text import control_tokens, hidden, renamed
+from aspire_llm.lm.text import control_tokens, hidden, renamed, without_noncharacters
 from aspire_llm.lm.upstream import compile_chat_template
 from aspire_llm.records import Question
 
 _DAY = datetime.date(2024, 7, 26)  # for templates that tell the date: the same prompt today and tomorrow
 _MARK = re.compile("\ufdd2(\\d+)\ufdd3")  # stands for what is said
-_NO_CHARACTERS = re.compile("[\ufdd0-\ufdd3]")  # neither here nor in `hidden` may they come from a text
 
 
 class ChatPrompts:
@@ -73,7 +72,7 @@ class ChatPrompts:
 
     def encode(self, prompt: str, continuation: str = "") -> list[tuple[int, int]]:
         """See `PromptFormat`."""
-        text = prompt + _as_text(continuation)
+        text = prompt + without_noncharacters(continuation)
         encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         starts = (start for start, _ in encoding["offset_mapping"])
         return list(zip(encoding["input_ids"], starts, strict=True))
@@ -135,15 +134,11 @@ def _control_names(tokenizer: PreTrainedTokenizerBase, template: str) -> set[str
 
 
 def _fill(pieces: Sequence[str | int], turns: Sequence[str]) -> str:
-    return "".join(piece if isinstance(piece, str) else _as_text(turns[piece]) for piece in pieces)
+    return "".join(piece if isinstance(piece, str) else without_noncharacters(turns[piece]) for piece in pieces)
 
 
 def _mark(place: int) -> str:
     return f"\ufdd2{place}\ufdd3"
-
-
-def _as_text(said: str) -> str:
-    return _NO_CHARACTERS.sub("\ufffd", said)
 
 
 def _first_line(error: Exception) -> str:

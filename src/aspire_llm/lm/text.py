@@ -1,10 +1,13 @@
 """Text to tokens and back, where text is nothing but text: "</s>" in a question ends nothing."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence, Set
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+_NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
 
 
 class TextCodec:
@@ -38,7 +41,11 @@ class TextCodec:
     def text_tokens(self, text: str) -> list[tuple[int, int]]:
         """Tokens of a text alone, and where in it each begins."""
         encoding = self._encoder(
-            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+            without_noncharacters(text),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=True,
+            verbose=False,
         )
         starts = (start for start, _ in encoding["offset_mapping"])
         return list(zip(encoding["input_ids"], starts, strict=True))
@@ -57,8 +64,13 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> Set[int]:
     return special - {tokenizer.unk_token_id}
 
 
+def without_noncharacters(text: str) -> str:
+    """The text, as long as before, without what Unicode has no characters for, and hidden names are made of."""
+    return _NONCHARACTERS.sub("\ufffd", text)
+
+
 def hidden(names: Set[str]) -> dict[str, str]:
-    """For each name one that no text holds: it begins and ends with what is no character of Unicode."""
+    """For each name one that no text holds, see `without_noncharacters`."""
     return {name: f"\ufdd0{number}\ufdd1" for number, name in enumerate(sorted(names))}
 
 
