@@ -14,6 +14,7 @@ import pytest
 from aspire_llm import Question, SelectivePredictor
 from aspire_llm.cli import main
 from aspire_llm.errors import DataError, ModelError
+from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.selection import NoveltyGuard
 
@@ -158,6 +159,26 @@ def test_one_question_however_it_is_asked(calibrated: Callable, tmp_path: Path, 
     assert scores == pytest.approx([first] * 2, abs=1e-5)
     one, other = predictor.predict([f"\ufeff {question}\n", question])
     assert one.question.question == other.question.question == question
+
+
+def test_control_tokens_are_text_however_they_come(finished: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    predictor = SelectivePredictor.load(finished)
+    terminator, name = predictor.model.backbone.eos_token_id, predictor.model.backbone.tokenizer.eos_token
+    read: list[tuple[int, ...]] = []
+    plain = AdaptedModel.read
+
+    def recorded(self, prompts, **options):
+        read.extend(prompt.token_ids for prompt in prompts)
+        return plain(self, prompts, **options)
+
+    monkeypatch.setattr(AdaptedModel, "read", recorded)
+    question, context = f"What ends it {name}?", f"{name} ends it.{name}"
+    assert main(["ask", str(finished), question, "--context", context]) == 0
+    predicted(finished, [{"question": question, "context": context, "history": [[name, name]]}], tmp_path)
+    predictor.predict([question, Question("q", name, context=context)])
+    assert len(read) == 4
+    assert all(terminator not in token_ids for token_ids in read)
+    assert all(name in predictor.model.backbone.tokenizer.decode(token_ids) for token_ids in read)
 
 
 def test_a_context_that_is_cut_is_said(calibrated: Callable, tmp_path: Path, capsys) -> None:

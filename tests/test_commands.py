@@ -9,9 +9,8 @@ from stored import given
 
 import aspire_llm
 from aspire_llm.cli import main
-from aspire_llm.commands import _digest_of_model
 from aspire_llm.records import Question
-from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.results.identity import digest_of_run
 
 SETTINGS = [
     "data.splits={train: 40, validation: 10, calibration: 30, test: 30}",
@@ -63,7 +62,7 @@ def test_predict_answers_a_file_in_its_order(finished: Path, tmp_path: Path, cap
     assert "of 21 questions answered" in capsys.readouterr().out
     whole = output.read_bytes()
     # Killed half-way, with half a line: the same command ends with the same file.
-    part = tmp_path / f"out.jsonl.{_digest_of_model(RunDirectory.open(finished))}.part"
+    part = tmp_path / f"out.jsonl.{digest_of_run(finished)[:8]}.part"
     part.write_bytes(whole[: len(whole) * 9 // 10])
     output.unlink()
     assert main(["predict", str(finished), "--input", str(source), "--output", str(output)]) == 0
@@ -78,10 +77,10 @@ def test_predict_answers_a_file_in_its_order(finished: Path, tmp_path: Path, cap
 def test_a_part_of_another_run_is_not_taken_for_ours(finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(finished, other)
-    assert _digest_of_model(RunDirectory.open(other)) == _digest_of_model(RunDirectory.open(finished))
+    assert digest_of_run(other) == digest_of_run(finished)
     calibration = json.loads((other / "calibration.json").read_text())
     (other / "calibration.json").write_text(json.dumps(calibration | {"note": "another"}), encoding="utf-8")
-    assert _digest_of_model(RunDirectory.open(other)) != _digest_of_model(RunDirectory.open(finished))
+    assert digest_of_run(other) != digest_of_run(finished)
 
 
 @pytest.mark.parametrize("data", ["..", ".", "/"])

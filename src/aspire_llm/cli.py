@@ -182,10 +182,11 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from aspire_llm.report import write_report
-    from aspire_llm.rundir.own import check_is_run
+    from aspire_llm.rundir.directory import RunDirectory
+    from aspire_llm.rundir.own import run_of
 
-    check_is_run(options.run)
-    print(write_report(options.run))
+    with RunDirectory.open(run_of(options.run)):
+        print(write_report(options.run))
 
 
 def _sweep(options: argparse.Namespace) -> None:

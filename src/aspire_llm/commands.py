@@ -22,10 +22,10 @@ from aspire_llm.records import Prediction, Question, Split, Unanswered
 from aspire_llm.report import write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
 from aspire_llm.results.fused import FUSED
+from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.predictions import PREDICTIONS, outcome_file
-from aspire_llm.results.states import STATES
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.lock import locked_output
@@ -156,21 +156,11 @@ def predict_file(run: Path, source: Path, output: Path) -> FileSummary:
             raise ConfigError(f"--output is the input {source}; give another file")
         check_output(target)
         with locked_output(target):
-            part = target.with_name(f"{target.name}.{_digest_of_model(directory)}.part")
+            part = target.with_name(f"{target.name}.{digest_of_run(run)[:8]}.part")
             predictor, lines = SelectivePredictor.load(run), outcome_file(part.name)
             outcomes = answer_questions(lines, part.parent, questions, directory.config, predictor.predict_each)
             publish(part, target)
     return FileSummary.of(outcomes, predictor.caveats)
-
-
-def _digest_of_model(directory: RunDirectory) -> str:
-    """Tells the predictions of one trained run from those of another."""
-    digest = hashlib.sha256(directory.config.to_yaml().encode())
-    decides = [directory.path / name for name in (CALIBRATION.name, FUSED.name, NOVELTY.name, STATES.name)]
-    for path in sorted([*directory.path.glob("*_adapter/*"), *decides]):
-        if path.is_file():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def ask(run: Path, question: str, context: str | None = None) -> tuple[Prediction, tuple[str, ...]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from aspire_llm.records import Split
 
 MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
+DATA_NAMES = ("coqa", "demo", "facts", "nq_open", "squad", "squad_v2", "triviaqa")  # data sets that do so
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -107,6 +108,25 @@ class DataConfig(_Section):
         train = str(self.path) if self.path is not None else self.name or self.train or "demo"
         others = [f"{split} {source}" for split, source in self.sources.items() if split != Split.TRAIN]
         return ", ".join([f"train {train}", *others]) if others else train
+
+
+class PromptsConfig(_Section):
+    """How questions stand before the model.
+
+    Attributes:
+        format: ``plain`` is ``Q: …\\nA:``, for base models and tuned ones alike; ``chat`` is the model's own chat
+            template, with context and question as what the user says.
+        template: A file with another chat template (Jinja).
+    """
+
+    format: Literal["plain", "chat"] = "plain"
+    template: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "PromptsConfig":
+        if self.template is not None and self.format != "chat":
+            raise ValueError("template is a chat template; set format: chat too")
+        return self
 
 
 class TrainingConfig(_Section):
@@ -271,6 +291,7 @@ class RunConfig(_Section):
 
     model: str = "demo"
     data: DataConfig = DataConfig()
+    prompts: PromptsConfig = PromptsConfig()
     stage1: TrainingConfig = TrainingConfig()
     stage2: SamplingConfig = SamplingConfig()
     stage3: SelfEvaluationConfig = SelfEvaluationConfig()

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from aspire_llm.config import MODEL_NAMES, RunConfig
+from aspire_llm.config import DATA_NAMES, MODEL_NAMES, RunConfig
 from aspire_llm.errors import ConfigError
+from aspire_llm.records import Split
 
 
 class _RepeatedKeyError(yaml.YAMLError):
@@ -70,11 +71,17 @@ def with_changes(config: RunConfig, changes: Sequence[tuple[str, object]]) -> Ru
 def with_whole_paths(config: RunConfig) -> RunConfig:
     """The configuration with absolute paths, which mean the same wherever it is read; names and hub ids stay."""
     settings = flatten(config.model_dump(mode="json"))
-    paths = [(key, Path(settings[key])) for key in ("data.path", "rivals.judge") if settings[key] is not None]
+    named = ("data.path", "prompts.template", "rivals.judge")
+    paths = [(key, Path(settings[key])) for key in named if settings[key] is not None]
     for key in ("model", "rivals.nli_model"):
         text, path = settings[key], Path(settings[key] or "")
         if text and text not in MODEL_NAMES and (text.startswith(("~", ".")) or path.exists()):
             paths.append((key, path))
+    for key in (f"data.{split}" for split in Split):
+        text = settings[key] or ""
+        # What is a name and a path here is refused when it is read.
+        if os.path.exists(os.path.expanduser(text)) and text.partition(":")[0] not in (*DATA_NAMES, "name", "hf"):
+            paths.append((key, Path(text)))
     return with_changes(config, [(key, os.path.abspath(path.expanduser())) for key, path in paths])
 
 

@@ -116,7 +116,7 @@ class SelectivePredictor:
         """
         directory = RunDirectory.open(Path(run))
         config = directory.config
-        check_model(directory.path, config.model)
+        check_model(directory.path, config.model, config.prompts)
         backbone = load_model(config, device)
         model = load_adapted(backbone, config, directory.path)
         encoder = new_encoder(backbone, config, EXAMPLES.read(directory.path))
@@ -214,7 +214,13 @@ class SelectivePredictor:
 
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
     """The frozen model of a configuration."""
-    backbone = load_backbone(config.model, device=device or config.device, dtype=config.dtype, speed=config.speed)
+    backbone = load_backbone(
+        config.model,
+        device=device or config.device,
+        dtype=config.dtype,
+        speed=config.speed,
+        prompts=config.prompts,
+    )
     check_readable(backbone)
     return backbone
 

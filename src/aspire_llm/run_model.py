@@ -130,7 +130,7 @@ class RunModel:
         """For the provenance of the run."""
         name = self._config.model
         kind, size = self.backbone.model.config.model_type, self.backbone.num_parameters
-        return ModelFacts(name, kind, size, model_digest(name))
+        return ModelFacts(name, kind, size, model_digest(name, self._config.prompts))
 
     @property
     def hardware(self) -> HardwareFacts:

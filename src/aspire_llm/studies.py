@@ -73,7 +73,8 @@ def run_seeds(
         seeds.
     """
     numbers = range(config.seed, config.seed + seeds)
-    if Split.TEST in config.data.sources:
+    shares_test = Split.TEST in config.data.sources
+    if shares_test:
         print("data.test: the seeds share it, so intervals over them leave its choice out", file=sys.stderr)
     runs = []
     for seed in numbers:
@@ -81,7 +82,7 @@ def run_seeds(
         own = with_changes(config, [("seed", seed)])
         runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods))
     with RunDirectory.open(output):
-        SEEDS.write(output, over_seeds([metrics.evaluation for metrics in runs], numbers))
+        SEEDS.write(output, over_seeds([own.evaluation for own in runs], numbers, shares_test=shares_test))
         write_report(output)
         write_tables(output)
     return runs[0]

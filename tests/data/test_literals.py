@@ -66,6 +66,10 @@ WRITERS = {
         "\n".join(map(json.dumps, as_text([with_arrays(row) for row in rows], str)))
     ),
     "text.parquet": lambda rows, path: parquet.write_table(pa.Table.from_pylist(as_text(rows)), path),
+    "flat.parquet": lambda rows, path: datasets.Dataset.from_list(rows).flatten().to_parquet(path),
+    "flat.csv": lambda rows, path: datasets.Dataset.from_list(rows).flatten().to_csv(path),
+    "normalized.csv": lambda rows, path: pd.json_normalize(rows).to_csv(path),
+    "normalized.jsonl": lambda rows, path: pd.json_normalize(rows).to_json(path, orient="records", lines=True),
     "nested.parquet": lambda rows, path: parquet.write_table(pa.Table.from_pylist(rows), path),
     "nested.jsonl": lambda rows, path: path.write_text("\n".join(map(json.dumps, rows))),
 }  # fmt: skip

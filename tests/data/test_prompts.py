@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from aspire_llm.data import prompts, render_prompt
+from aspire_llm.data import chat_turns, prompts, render_prompt
 from aspire_llm.errors import DataError
 from aspire_llm.records import Question
 
@@ -33,5 +33,18 @@ def test_an_example_needs_an_answer() -> None:
         render_prompt(TURN, [replace(CLOSED, references=())])
 
 
-def test_docstring_example() -> None:
-    assert doctest.testmod(prompts) == (0, 1)
+def test_what_is_said_in_turn() -> None:
+    assert chat_turns(TURN) == ["Ann has a cat.\n\nWhat?", "a cat", "Whose?", "Ann's", "Which colour?"]
+    assert chat_turns(replace(TURN, history=())) == ["Ann has a cat.\n\nWhich colour?"]
+    assert chat_turns(replace(TURN, context="", history=())) == ["Which colour?"]
+    assert chat_turns(CLOSED, [TURN, CLOSED]) == [
+        *[*chat_turns(TURN), "black"],
+        *["Who sang Heroes?", "David Bowie"],
+        "Who sang Heroes?",
+    ]
+    with pytest.raises(DataError, match="the question '1' has no reference answer"):
+        chat_turns(TURN, [replace(CLOSED, references=())])
+
+
+def test_docstring_examples() -> None:
+    assert doctest.testmod(prompts) == (0, 2)

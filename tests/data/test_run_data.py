@@ -301,6 +301,12 @@ def test_seeds_on_an_official_test(files: dict[str, str], model_folder: Path, tm
     assert len(one) == 8
     one, other = ids("samples.jsonl")
     assert one != other
+    # Whoever reads the spread is told what it leaves out.
+    assert json.loads((output / "seeds.json").read_text())["shares_test"] is True
+    shown = [output / "report.html", *(output / "tables").glob("*.md")]
+    said = [path.stem for path in shown if "The test questions are the same for every seed" in path.read_text()]
+    assert said[0] == "report"
+    assert len(said) > 1
 
 
 def test_references_that_are_cut_are_counted_at_the_start(model_folder: Path, tmp_path: Path, capsys) -> None:

@@ -7,8 +7,11 @@ import pytest
 
 from aspire_llm.cli import main
 from aspire_llm.commands import resolve_run
+from aspire_llm.config import DATA_NAMES
 from aspire_llm.config_files import load_config
 from aspire_llm.data import load_questions, load_splits
+from aspire_llm.data.hub import HUB_NAMES
+from aspire_llm.data.sources import _EMBEDDED
 from aspire_llm.demo import demo_questions
 from aspire_llm.demo.facts import facts_questions
 from aspire_llm.errors import ConfigError, DataError
@@ -118,6 +121,10 @@ def test_sources_that_contradict_each_other(tmp_path: Path, settings: str, messa
     (tmp_path / "c.yaml").write_text(f"data: {settings}")
     with pytest.raises(ConfigError, match=message):
         load_config(tmp_path / "c.yaml")
+
+
+def test_names_of_data_sets() -> None:
+    assert set(DATA_NAMES) == {*HUB_NAMES, *_EMBEDDED}
 
 
 def test_hidden_files_of_a_folder_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,21 @@ def remove(*names: str) -> Callable[[Path], object]:
     return lambda folder: [(folder / name).unlink() for name in names]
 
 
+def pickle_with_code(folder: Path) -> None:
+    """In the place of weights, what writes beside the folder when it is unpickled."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights | {"extra": Harm(folder.parent / "RAN")}, folder / "pytorch_model.bin")
+
+
+class Harm:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
 def configure(**changes: object) -> Callable[[Path], object]:
     return lambda folder: edit(folder / "config.json", **changes)
 
@@ -154,6 +169,7 @@ def test_a_run_refuses_it_in_one_line(
         (code_in_config, "never run"),
         (drop("classifier"), "missing"),
         (lambda f: (f / "model.safetensors").write_text(LFS), "git lfs pull"),
+        (pickle_with_code, "never run"),
     ],
 )
 def test_an_nli_model_is_loaded_with_the_same_care(damage, part: str, tmp_path: Path, tokenizer) -> None:
@@ -237,15 +253,11 @@ def test_pickled_tensors_are_read_and_nothing_else(folder: Path, tmp_path: Path)
     loaded = load_backbone(folder).model.state_dict()
     assert all(torch.equal(loaded[key], weights[key]) for key in weights)
 
-    class Harm:
-        def __reduce__(self) -> tuple[object, tuple[str, str]]:
-            return open, (str(tmp_path / "RAN"), "w")
-
-    torch.save(weights | {"extra": Harm()}, folder / "pytorch_model.bin")
+    torch.save(weights | {"extra": Harm(tmp_path / "RAN")}, folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="never run") as caught:
         load_backbone(folder)
     assert "\n" not in str(caught.value)
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Harm(tmp_path / "RAN")))
     with pytest.raises(ModelError):
         load_backbone(folder)
     assert not (tmp_path / "RAN").exists()

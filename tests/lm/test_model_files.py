@@ -92,6 +92,39 @@ def test_every_path_becomes_whole_and_no_name_does(home: Path) -> None:
     assert with_whole_paths(parse_config({"data": {"name": "squad"}})).data.path is None
 
 
+def test_sources_of_splits_become_whole_and_no_name_does(home: Path) -> None:
+    (home / "squad").mkdir()
+    (home / "folder").mkdir()
+    given = {"train": "q.jsonl", "validation": "folder", "calibration": "~/q.jsonl", "test": "squad:validation"}
+    data = with_whole_paths(parse_config({"data": given})).data
+    assert (data.train, data.validation) == (str(home / "q.jsonl"), str(home / "folder"))
+    assert (data.calibration, data.test) == (str(home / "q.jsonl"), "squad:validation")
+    for name in ("squad", "name:squad", "hf:owner/squad", "nowhere.jsonl"):  # the first is refused where it is read
+        assert with_whole_paths(parse_config({"data": {"train": "q.jsonl", "test": name}})).data.test == name
+    assert with_whole_paths(parse_config({"data": {"train": "q.jsonl", "test": "./squad"}})).data.test == str(
+        home / "squad"
+    )
+
+
+def test_a_run_of_relative_paths_is_resumed_where_it_was_made(home: Path, monkeypatch, capsys) -> None:
+    """As earlier versions wrote them."""
+    arguments = command("models/own", "q.jsonl")
+    assert main(arguments) == 0
+    path = home / "r" / "config.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(f"{home}/", ""), encoding="utf-8")
+    assert read_yaml(path)["model"] == "models/own"
+    (home / "elsewhere").mkdir()
+    monkeypatch.chdir(home / "elsewhere")
+    elsewhere = [*command(str(home / "models" / "own"), str(home / "q.jsonl")), "--output", str(home / "r")]
+    assert main(elsewhere) == 2
+    assert "its settings hold relative paths" in capsys.readouterr().err
+    monkeypatch.chdir(home)
+    before = {own: own.read_bytes() for own in (home / "r").rglob("*.jsonl")}
+    assert main(arguments) == 0
+    assert {own: own.read_bytes() for own in (home / "r").rglob("*.jsonl")} == before
+    assert read_yaml(path)["model"] == str(home / "models" / "own")
+
+
 def test_names_of_models() -> None:
     assert set(MODEL_NAMES) == {"demo", *PRESETS}
     assert find_model("demo") == MODEL_DIR

@@ -106,6 +106,14 @@ def test_what_a_tokenizer_puts_before_a_text_stays_and_what_it_puts_after_goes(t
         assert [token for token, _ in TextCodec(own, own.eos_token_id).encode("Q: Who?\nA:")] == plain[:-1]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_hidden_names_are_no_way_to_a_control_token(kind, tokenizer: PreTrainedTokenizerFast) -> None:
+    own = kind(tokenizer)
+    codec, controls = TextCodec(own, own.eos_token_id), control_tokens(own) | {own.eos_token_id}
+    forged = "".join(f"\ufdd0{number}\ufdd1" for number in range(5))
+    assert not controls & {token for token, _ in codec.text_tokens(forged)}
+
+
 def test_ordinary_text_is_encoded_as_the_tokenizer_does(tokenizer: PreTrainedTokenizerFast) -> None:
     text = "Q: Where was the old piano built?\nA: Paris ☎️ — naïve"
     assert [token for token, _ in TextCodec(tokenizer, 0).encode(text)] == tokenizer(text)["input_ids"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny_model
+from jinja2.exceptions import SecurityError
 from peft import LoraConfig
 from torch import Tensor, nn
 
@@ -303,6 +304,20 @@ def classes_of_tokenizers() -> None:
     for name in ("PreTrainedTokenizerFast", "TokenizersBackend", "GPT2TokenizerFast", "LlamaTokenizer"):
         assert upstream.tokenizer_class_from_name(name) is not None
     assert upstream.tokenizer_class_from_name("MyTokenizer") is None
+
+
+@relies_on("compile_chat_template")
+def templates_in_a_sandbox() -> None:
+    """A template of jinja2 in a sandbox of its own, whose answer to what is unsafe can be set."""
+    template = upstream.compile_chat_template(
+        "{% generation %}{{ [strftime_now('%Y'), items] | tojson }}{{ items.__class__ }}{% endgeneration %}"
+    )
+    template.environment.unsafe_undefined = lambda _, attribute: f"no {attribute}"
+    given = {"items": ["é"], "strftime_now": lambda form: form}
+    assert template.render(**given) == '["%Y", ["é"]]no __class__'
+    assert "no" not in upstream.compile_chat_template("{{ items.__class__ }}").render(**given)
+    with pytest.raises(SecurityError):
+        upstream.compile_chat_template("{{ items.append(1) }}").render(**given)
 
 
 @pytest.mark.parametrize("name", upstream.__all__)

@@ -1,5 +1,6 @@
 """Each method's scores of a tiny run against slow versions: plain forwards, loops, and scikit-learn itself."""
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 from nli import save_nli_model
 from reference import full_forward, sequence_embeddings
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +18,7 @@ from stored import given, lines_of, scores_of
 from transformers import BertForSequenceClassification, PreTrainedTokenizerFast
 
 from aspire_llm.correctness import rouge_l
-from aspire_llm.errors import DataError
+from aspire_llm.errors import DataError, ModelError, RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import AnswerFeatures
 from aspire_llm.methods.answer_set import Judged
@@ -130,6 +132,29 @@ def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> N
         expected = float(torch.log_softmax(logits[list(judge.verdict_tokens)], 0)[0])
         assert scores_of(finished, "cross_model")[i] == pytest.approx(expected, abs=1e-4)
     (finished / "scores" / "cross_model.json").unlink()
+
+
+def test_a_judge_is_loaded_with_the_same_care(finished: Path, model_folder: Path, tmp_path: Path) -> None:
+    """Also where the run is of a version that kept no digest of its model."""
+    model, judge = tmp_path / "model", tmp_path / "judge"
+    shutil.copytree(model_folder, model)
+    shutil.copytree(finished, judge)
+    (model / "code.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')\nclass Mine: pass\n", encoding="utf-8")
+    named = {"tokenizer_class": "Mine", "auto_map": {"AutoTokenizer": [None, "code.Mine"]}}
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (model / "tokenizer_config.json").write_text(json.dumps(tokenizer | named), encoding="utf-8")
+    config = (judge / "config.yaml").read_text(encoding="utf-8").replace(str(model_folder), str(model))
+    (judge / "config.yaml").write_text(config, encoding="utf-8")
+    asked = opened(finished, judge=judge)
+    names, _ = resolve_methods("cross_model", asked.config)
+    with pytest.raises(RunDirectoryError, match="has changed since this run was made"):
+        score_answers(asked.folder, asked.answer_sets(), names, optional=False)
+    provenance = json.loads((judge / "provenance.json").read_text(encoding="utf-8"))
+    provenance["model"]["sha256"] = None
+    (judge / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    with pytest.raises(ModelError, match="code from its repository, which is never run"):
+        score_answers(asked.folder, asked.answer_sets(), names, optional=False)
+    assert not (tmp_path / "RAN").exists()
 
 
 def test_p_true_examples_are_asked_as_test_questions_are(finished: Path) -> None:
@@ -252,3 +277,33 @@ def test_semantic_entropy_and_sar_by_an_nli_model(
         expected = sum(math.log(share) for share in mass) / len(mass)
         assert scores_of(tmp_path / "run", "semantic_entropy")[i] == pytest.approx(expected, abs=1e-5)
     assert scores_of(tmp_path / "run", "sar") != scores_of(finished, "sar")
+
+
+def test_scores_of_another_model_go_when_that_model_changes(
+    finished: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    nli, judge = save_nli_model(tmp_path / "nli", tokenizer, ["entailment", "other"]), tmp_path / "judge"
+    for copy in (judge, tmp_path / "run"):
+        shutil.copytree(finished, copy)
+    (tmp_path / "run" / "scores" / "sar.json").unlink()
+
+    def scored(names: str) -> dict[str, list[float]]:
+        run = opened(tmp_path / "run", nli_model=str(nli), judge=judge)
+        score_answers(run.folder, run.answer_sets(), resolve_methods(names, run.config)[0], optional=False)
+        return {path.stem: scores_of(run.folder, path.stem) for path in (run.folder / "scores").glob("*.json")}
+
+    methods = {"semantic_entropy", "sar", "cross_model"}
+    before = scored(",".join(methods))
+    assert scored("aspire") == before
+    weights = load_file(nli / "model.safetensors")
+    save_file({key: tensor.flip(0) for key, tensor in weights.items()}, nli / "model.safetensors", {"format": "pt"})
+    after = scored("sar")
+    assert after["sar"] != before["sar"]
+    assert before.keys() - after.keys() == {"semantic_entropy"}
+    shutil.rmtree(nli)  # with nothing to hold them against, scores stay
+    assert scored("aspire") == after
+    tensors = load_file(judge / "self_eval_adapter" / "adapter_model.safetensors")
+    changed = {key: tensor + 1 for key, tensor in tensors.items()}
+    save_file(changed, judge / "self_eval_adapter" / "adapter_model.safetensors")
+    assert after.keys() - scored("aspire").keys() == {"cross_model"}
+    assert scored("cross_model")["cross_model"] != before["cross_model"]

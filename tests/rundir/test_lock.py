@@ -47,7 +47,10 @@ def test_a_run_that_another_process_works_on_is_refused(capsys, whole: Path, tmp
         [*arguments, "--seeds", "2", "--output", str(run)],
         ["evaluate", str(run)],
         ["sweep", str(run)],
+        ["report", str(run)],
+        ["report", str(run / "evaluations" / "other")],
     ]
+    shutil.copytree(whole, run / "evaluations" / "other")
     with another_process(run / ".aspire-run") as process:
         before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
         for command in commands:

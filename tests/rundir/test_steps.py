@@ -25,6 +25,7 @@ FILES = (
     "calibration.json",
     "metrics.json",
 )
+CHAT = "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}assistant:"
 # Another value of every key; each key of the configuration stands here, or in UNCHANGED with the reason.
 CHANGES: dict[str, Any] = {
     "data.limit": 110,
@@ -34,6 +35,7 @@ CHANGES: dict[str, Any] = {
     "data.splits.validation": 12,
     "data.splits.calibration": 24,
     "data.splits.test": 20,
+    "prompts.format": "chat",
     "stage1.adapter": "lora",
     "stage1.num_soft_tokens": 3,
     "stage1.lora_rank": 1,
@@ -99,18 +101,22 @@ UNCHANGED = {
     "data.validation": "other data are another run; see tests/data/test_run_data.py",
     "data.calibration": "other data are another run; see tests/data/test_run_data.py",
     "data.test": "other data are another run; see tests/data/test_run_data.py",
-    "stage3.enabled": "without a verdict another score must decide; see tests/test_pipeline.py",
+    "stage3.enabled": "without a verdict another score must decide; see tests/test_fused_run.py",
+    "prompts.template": "needs prompts.format: chat; see tests/lm/test_chat.py",
     "rivals.nli_model": "needs a second model; see tests/methods",
     "rivals.judge": "needs a second run; see tests/methods",
 }
 
 
 @pytest.fixture(scope="module")
-def config(model_folder: Path, data_file: Path) -> RunConfig:
+def config(model_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    model = tmp_path_factory.mktemp("model") / "chat"
+    shutil.copytree(model_folder, model)
+    (model / "chat_template.jinja").write_text(CHAT, encoding="utf-8")
     training = {"num_soft_tokens": 4, "lora_rank": 2, "learning_rate": 0.3, "epochs": 1}
     return parse_config(
         {
-            "model": str(model_folder),
+            "model": str(model),
             "data": {"path": str(data_file), "splits": {"train": 24, "validation": 10, "calibration": 20, "test": 16}},
             "stage1": training | {"epochs": 4},
             "stage2": {"num_beams": 3, "max_new_tokens": 5, "batch_size": 4},
@@ -180,7 +186,14 @@ def test_every_key_is_tried() -> None:
 
 # One key of each row of the table, and of each way to be decided; the others take minutes together.
 QUICK = {
-    *("data.max_train", "data.num_examples", "stage1.adapter", "stage1.epochs", "stage1.tokens_per_pass"),
+    *(
+        "data.max_train",
+        "data.num_examples",
+        "prompts.format",
+        "stage1.adapter",
+        "stage1.epochs",
+        "stage1.tokens_per_pass",
+    ),
     *("stage2.num_beams", "stage2.max_new_tokens", "stage2.batch_size", "stage3.learn_from", "stage3.verdict_words"),
     *(
         "stage2.folds",

@@ -2,7 +2,7 @@
 
 from aspire_llm.data.asked import as_question, read_passage
 from aspire_llm.data.problems import DataReport, Problem
-from aspire_llm.data.prompts import render_examples, render_prompt
+from aspire_llm.data.prompts import chat_turns, example_turns, render_examples, render_prompt
 from aspire_llm.data.reading import check_data, load_questions
 from aspire_llm.data.run_data import load_splits
 from aspire_llm.data.sources import find_path, plain_name
@@ -12,7 +12,9 @@ __all__ = [
     "DataReport",
     "Problem",
     "as_question",
+    "chat_turns",
     "check_data",
+    "example_turns",
     "find_path",
     "load_questions",
     "load_splits",

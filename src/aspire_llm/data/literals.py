@@ -18,6 +18,8 @@ from aspire_llm.data.validation import InvalidValueError, Record
 # Columns that hold lists or objects in some published data set; other columns are text, whatever it looks like.
 _ANSWERS = ("answer", "answers", "Answer", "aliases")
 _NESTED = (*_ANSWERS, "questions", "additional_answers", "paragraphs", "history")
+# What is read of nested columns where each member became a column (`flatten` of `datasets`, pandas' `json_normalize`).
+_FLAT = ("answers.text", "answers.input_text", "answer.value", "answer.aliases")
 _LOOKS_NESTED = re.compile(r"\s*(?:\[.*\]|\{.*\}|array\(.*\)|\(\s*['\"].*\))\s*", re.DOTALL)
 # Entries with nothing but white space between them: Python would read two such texts as one.
 _MAYBE_NUMPY = re.compile(r"['\"\]})]\s+['\"\[{\w]|['\"]{2}")
@@ -25,17 +27,32 @@ _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, toke
 
 
 def unfold(record: Record) -> Record:
-    """The record with the lists and objects that stand in it as text.
+    """The record with the lists and objects that stand in it as text, or flattened: a column for each member.
 
     Raises:
         InvalidValueError: A text looks like a list or an object and is none that a data set holds.
     """
+    record = _joined(record)
     found = {
         name: _read_cell(name, cell)
         for name in _NESTED
         if isinstance(cell := record.get(name), str) and _LOOKS_NESTED.fullmatch(cell)
     }
     return {**record, **found} if found else record
+
+
+def _joined(record: Record) -> Record:
+    """The record with objects in the place of their members' columns, as the published data sets have them."""
+    flat = [name for name in _FLAT if name in record and name.partition(".")[0] not in record]
+    if not flat:
+        return record
+    objects: dict[str, dict[str, object]] = {}
+    for name in flat:
+        column, _, member = name.partition(".")
+        cell = record[name]
+        is_list = member != "value" and isinstance(cell, str) and _LOOKS_NESTED.fullmatch(cell)
+        objects.setdefault(column, {})[member] = _read_cell(name, str(cell)) if is_list else cell
+    return {**record, **objects}
 
 
 def _read_cell(name: str, cell: str) -> object:

@@ -22,16 +22,23 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from aspire_llm.config import PromptsConfig
 from aspire_llm.errors import ModelError
+from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted
 from aspire_llm.lm.model import Backbone, Speed
-from aspire_llm.lm.model_files import PRESETS, check_files, find_model
+from aspire_llm.lm.model_files import PRESETS, check_files, find_model, read_template
 from aspire_llm.lm.text import control_tokens
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
 
 
 def load_backbone(
-    model: str | Path, *, device: str = "auto", dtype: str = "float32", speed: Speed = "fast"
+    model: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    speed: Speed = "fast",
+    prompts: PromptsConfig | None = None,
 ) -> Backbone:
     """Load a causal language model.
 
@@ -40,14 +47,19 @@ def load_backbone(
         device: Of torch, or ``auto``: CUDA where there is one.
         dtype: Floating-point type of the weights.
         speed: See `Backbone`.
+        prompts: How questions stand before it; None for plainly.
 
     Raises:
-        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder.
+        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder; or
+            it has no chat template where one is to be followed.
     """
     place = resolve_device(device)
     loaded, tokenizer = load(AutoModelForCausalLM, model, getattr(torch, dtype))
     check_vocabulary(loaded, tokenizer)
-    return Backbone(loaded.to(place), tokenizer, speed=speed)
+    chat = _chat_prompts(str(model), tokenizer, prompts) if prompts and prompts.format == "chat" else None
+    if chat is not None:
+        _check_chat_tokens(chat, loaded.get_input_embeddings().num_embeddings)
+    return Backbone(loaded.to(place), tokenizer, speed=speed, chat=chat)
 
 
 def load(
@@ -169,6 +181,27 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
         raise ModelError(
             f"the model has {size} embeddings, and none for {len(beyond)} tokens of its tokenizer "
             f"({_few(sorted(beyond))}); use its own tokenizer, or save it after resize_token_embeddings"
+        )
+
+
+def _chat_prompts(model: str, tokenizer: PreTrainedTokenizerBase, prompts: PromptsConfig) -> ChatPrompts:
+    if prompts.template is not None:
+        return ChatPrompts(tokenizer, read_template(prompts.template), f"prompts.template {prompts.template}")
+    try:
+        template: str = tokenizer.get_chat_template()
+    except ValueError as error:  # none, or several and no default
+        raise ModelError(
+            f"model {model!r} has no chat template; set prompts.format: plain, or give one in a file with "
+            "prompts.template"
+        ) from error
+    return ChatPrompts(tokenizer, template, f"the chat template of model {model!r}")
+
+
+def _check_chat_tokens(chat: ChatPrompts, size: int) -> None:
+    beyond = [token for token, _ in chat.encode(chat.request("a"), chat.lead) if token >= size]
+    if beyond:
+        raise ModelError(
+            f"the chat template has the token {beyond[0]}, and the model {size} embeddings; use its own template"
         )
 
 

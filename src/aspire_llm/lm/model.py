@@ -31,9 +31,11 @@ from aspire_llm.lm.architecture import (
     why_not_shared,
     window,
 )
+from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.cpu import speed_up
 from aspire_llm.lm.masks import additive
 from aspire_llm.lm.memory import free_memory
+from aspire_llm.lm.prompt_format import PlainPrompts, PromptFormat
 from aspire_llm.lm.text import TextCodec
 from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer
 
@@ -49,6 +51,7 @@ class Backbone:
         model: Prepared in place: frozen, and with its layers exchanged for faster ones.
         tokenizer: Of the model.
         speed: ``fast``, or ``plain``: the model as transformers computes it, which gives the same but for rounding.
+        chat: The chat template that questions are put through; None for plain prompts.
 
     Attributes:
         model: In evaluation mode, no parameter requires a gradient.
@@ -63,12 +66,20 @@ class Backbone:
         width: Width d of the token embeddings.
         num_embeddings: How many tokens have one.
         num_layers: Decoder layers.
-        eos_token_id: The terminator.
+        eos_token_id: The terminator: what the chat template ends an answer with, else the tokenizer's.
         text: Turns text into tokens and back.
+        prompts: Turns questions into prompts.
         lock: Held while the model answers: which LoRA adapters are active is state of the model.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, speed: Speed = "fast") -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        speed: Speed = "fast",
+        chat: ChatPrompts | None = None,
+    ) -> None:
         check_supported(model)
         self.model = model.eval().requires_grad_(False)
         check_reading(self.model)
@@ -89,10 +100,13 @@ class Backbone:
         self.width, self.num_embeddings = self._embedding.embedding_dim, self._embedding.num_embeddings
         self.num_layers: int = model.config.get_text_config().num_hidden_layers
         eos = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
+        if chat is not None and chat.terminator is not None:
+            eos = chat.terminator
         if not isinstance(eos, int):
             raise ModelError(f"the tokenizer's end-of-sequence token is {eos!r}; one is needed to end answers")
         self.eos_token_id = eos
         self.text = TextCodec(tokenizer, eos)
+        self.prompts: PromptFormat = chat or PlainPrompts(self.text)
 
     @property
     def device(self) -> torch.device:

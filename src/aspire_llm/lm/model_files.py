@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from aspire_llm.config import PromptsConfig
 from aspire_llm.demo import MODEL_DIR
-from aspire_llm.errors import ModelError, RunDirectoryError
+from aspire_llm.errors import ConfigError, ModelError, RunDirectoryError
 from aspire_llm.rundir.provenance import PROVENANCE
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read, whole or in parts with an index
@@ -91,35 +92,58 @@ def _gguf_of(folder: Path) -> Path | None:
     return files[0]
 
 
-def model_digest(model: str | Path) -> str | None:
+def model_digest(model: str | Path, prompts: PromptsConfig | None = None) -> str | None:
     """SHA-256 over all bytes of weights, configuration and tokenizer (about 0.7 s a GB); None where no file is here.
+
+    Where prompts follow a chat template in a file of its own, that counts too.
 
     Raises:
         ModelError: See `find_model` and `model_files`.
+        ConfigError: See `read_template`.
     """
     found = find_model(model)
     folder = _downloaded(found) if isinstance(found, str) else found
     if folder is None:
         return None
     files = [folder] if folder.is_file() else model_files(folder)
+    if prompts and prompts.template is not None:
+        read_template(prompts.template)
+        files.append(prompts.template)
+    elif prompts and prompts.format == "chat" and (own := folder / "chat_template.jinja").is_file():
+        files.append(own)
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(file_digest, files))
-    if folder.is_file():
+    if files == [folder]:
         return digests[0]
     named = "".join(f"{file.name} {digest}\n" for file, digest in zip(files, digests, strict=True))
     return hashlib.sha256(named.encode()).hexdigest()
 
 
-def check_model(run: Path, model: str) -> None:
+def read_template(path: Path) -> str:
+    """The chat template in a file of the user's.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return path.expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"prompts.template {path}: cannot read it ({error.strerror}); give a Jinja file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"prompts.template {path}: not UTF-8; save it in that encoding") from error
+
+
+def check_model(run: Path, model: str, prompts: PromptsConfig) -> None:
     """Refuse a run whose model is no longer the one that it was made with.
 
     Raises:
-        RunDirectoryError: The files of the model have changed.
+        RunDirectoryError: The files of the model, or the chat template, have changed.
     """
     known = PROVENANCE.read(run).model.sha256 if PROVENANCE.exists(run) else None
-    if known and (found := model_digest(model)) and found != known:
+    if known and (found := model_digest(model, prompts)) and found != known:
+        what = f"the model {model}" + (" or the chat template" if prompts.format == "chat" else "")
         raise RunDirectoryError(
-            f"{run}: the model {model} has changed since this run was made; put the old files back, or make another run"
+            f"{run}: {what} has changed since this run was made; put the old files back, or make another run"
         )
 
 

@@ -1,10 +1,13 @@
 """Text to tokens and back, where text is nothing but text: "</s>" in a question ends nothing."""
 
 import json
-from collections.abc import Sequence, Set
+import re
+from collections.abc import Mapping, Sequence, Set
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+_NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
 
 
 class TextCodec:
@@ -29,7 +32,7 @@ class TextCodec:
         never = controls if tokenizer.unk_token_id is None else controls | {tokenizer.unk_token_id}
         names = {tokenizer.convert_ids_to_tokens(token) for token in never}
         if any(token in never for name in names for token, _ in self.text_tokens(name)):
-            self._encoder = _without(tokenizer, names)
+            self._encoder = renamed(tokenizer, hidden(names))
 
     def encode(self, text: str) -> list[tuple[int, int]]:
         """Tokens of a text, and where in it each begins; those before the text begin at 0."""
@@ -38,7 +41,11 @@ class TextCodec:
     def text_tokens(self, text: str) -> list[tuple[int, int]]:
         """Tokens of a text alone, and where in it each begins."""
         encoding = self._encoder(
-            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+            without_noncharacters(text),
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=True,
+            verbose=False,
         )
         starts = (start for start, _ in encoding["offset_mapping"])
         return list(zip(encoding["input_ids"], starts, strict=True))
@@ -57,19 +64,28 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> Set[int]:
     return special - {tokenizer.unk_token_id}
 
 
-def _without(tokenizer: PreTrainedTokenizerBase, names: Set[str]) -> PreTrainedTokenizerBase:
-    """The tokenizer with some tokens under names that no text holds: for vocabularies that hold them as words."""
+def without_noncharacters(text: str) -> str:
+    """The text, as long as before, without what Unicode has no characters for, and hidden names are made of."""
+    return _NONCHARACTERS.sub("\ufffd", text)
+
+
+def hidden(names: Set[str]) -> dict[str, str]:
+    """For each name one that no text holds, see `without_noncharacters`."""
+    return {name: f"\ufdd0{number}\ufdd1" for number, name in enumerate(sorted(names))}
+
+
+def renamed(tokenizer: PreTrainedTokenizerBase, names: Mapping[str, str]) -> PreTrainedTokenizerBase:
+    """The tokenizer with some tokens under other names, also where its vocabulary holds them as words."""
     core = json.loads(tokenizer.backend_tokenizer.to_str())
-    hidden = {name: f"\ufdd0{number}\ufdd1" for number, name in enumerate(sorted(names))}  # no characters of Unicode
     for token in core["added_tokens"]:
-        token["content"] = hidden.get(token["content"], token["content"])
+        token["content"] = names.get(token["content"], token["content"])
     model = core["model"]
     if "unk_token" in model:
-        model["unk_token"] = hidden.get(model["unk_token"], model["unk_token"])
+        model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
     if isinstance(model["vocab"], dict):
-        model["vocab"] = {hidden.get(token, token): number for token, number in model["vocab"].items()}
+        model["vocab"] = {names.get(token, token): number for token, number in model["vocab"].items()}
     else:
-        model["vocab"] = [[hidden.get(token, token), score] for token, score in model["vocab"]]
+        model["vocab"] = [[names.get(token, token), score] for token, score in model["vocab"]]
     if "merges" in model:
         model["merges"] = [pair for pair in model["merges"] if _merged(pair) not in names]
     return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(core)))

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aspire_llm.data import render_examples, render_prompt
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.decoding.hypotheses import Hypothesis
 from aspire_llm.lm.model import Backbone
@@ -19,9 +18,10 @@ class EncodedPrompt:
     Attributes:
         question: As it was asked.
         shown: The question with its context as it was cut to fit the window; the same where it fits.
-        text: The prompt.
+        text: The prompt, as its format renders it.
         token_ids: Its tokens, after those that the tokenizer puts before every text.
-        num_example_tokens: First tokens that are the few-shot examples', which every prompt of a run begins with.
+        num_example_tokens: First tokens that every prompt of a run begins with: those of the few-shot examples, and of
+            a chat template before them.
     """
 
     question: Question
@@ -49,11 +49,12 @@ class Encoder:
     def __init__(
         self, backbone: Backbone, *, max_answer_tokens: int, soft_tokens: int, examples: Sequence[Question] = ()
     ) -> None:
-        self._backbone = backbone
+        self._backbone, self._format = backbone, backbone.prompts
         self._max_answer_tokens = max_answer_tokens
         self._examples = tuple(examples)
+        beginning = self._format.beginning(examples)
         # Without the last token, which may be another where a question follows.
-        self._example_ids = self.tokens(render_examples(examples))[:-1] if examples else ()
+        self._example_ids = self._tokens(beginning)[:-1] if beginning else ()
         self.budget = backbone.window - max_answer_tokens - soft_tokens  # tokens that a prompt may have
 
     def prompt(self, question: Question) -> EncodedPrompt:
@@ -77,8 +78,14 @@ class Encoder:
         return self._cut(question)
 
     def answer(self, prompt: EncodedPrompt, answer: str) -> tuple[int, ...]:
-        """Tokens of an answer as they stand after the prompt and one space; the terminator is not among them."""
-        return self._continuation(prompt.text, f" {answer}" if answer else "")
+        """Tokens of an answer as they stand after the prompt, and one space where it is plain, without terminator."""
+        # Tokenised together: alone, a SentencePiece tokenizer would put a prefix space before the answer.
+        pairs = self._format.encode(prompt.text, f"{self._format.lead}{answer}" if answer else "")
+        return tuple(token for token, start in pairs if start >= len(prompt.text))
+
+    def reply(self, request: str, answer: str) -> tuple[int, ...]:
+        """Tokens of a prompt that asks for whatever a text asks for, and of an answer after it."""
+        return self._tokens(self._format.request(request), f"{self._format.lead}{answer}")
 
     def shortened(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
         """A reference cut to the longest answer that decoding may give."""
@@ -101,7 +108,7 @@ class Encoder:
         Raises:
             ModelError: They are the same.
         """
-        correct, wrong = (self._continuation("A:", f" {word}")[0] for word in words)
+        correct, wrong = (self._after_answer(f" {word}")[0] for word in words)
         if correct == wrong:
             token = self._backbone.tokenizer.convert_ids_to_tokens(correct)
             raise ModelError(
@@ -115,8 +122,8 @@ class Encoder:
         return self._backbone.text.decode(token_ids)
 
     def _render(self, question: Question) -> tuple[str, tuple[int, ...]]:
-        text = render_prompt(question, self._examples)
-        return text, self.tokens(text)
+        text = self._format.render(question, self._examples)
+        return text, self._tokens(text)
 
     def _cut(self, question: Question) -> EncodedPrompt:
         assert question.context is not None
@@ -132,14 +139,13 @@ class Encoder:
         common = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(token_ids, self._example_ids, strict=False))
         return EncodedPrompt(question, shown, text, token_ids, num_example_tokens=sum(1 for _ in common))
 
-    def _continuation(self, prompt: str, continuation: str) -> tuple[int, ...]:
-        # Tokenised together: alone, a SentencePiece tokenizer would put a prefix space before the continuation.
-        pairs = self._backbone.text.encode(prompt + continuation)
-        return tuple(token for token, start in pairs if start >= len(prompt))
+    def _tokens(self, prompt: str, continuation: str = "") -> tuple[int, ...]:
+        return tuple(token for token, _ in self._format.encode(prompt, continuation))
 
-    def tokens(self, text: str) -> tuple[int, ...]:
-        """Tokens of any text, after those that the tokenizer puts before every text."""
-        return tuple(token for token, _ in self._backbone.text.encode(text))
+    def _after_answer(self, text: str) -> tuple[int, ...]:
+        answer = "A:"
+        pairs = self._backbone.text.encode(answer + text)
+        return tuple(token for token, start in pairs if start >= len(answer))
 
 
 def _with_context(question: Question, length: int) -> Question:

@@ -20,6 +20,7 @@ from transformers.masking_utils import sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.models.auto.tokenization_auto import get_tokenizer_config, tokenizer_class_from_name
 from transformers.pytorch_utils import Conv1D
+from transformers.utils.chat_template_utils import _compile_jinja_template as compile_chat_template
 
 __all__ = [
     "BaseTunerLayer",
@@ -30,6 +31,7 @@ __all__ = [
     "FastGELUActivation",
     "GradientCheckpointingLayer",
     "NewGELUActivation",
+    "compile_chat_template",
     "exchange_attention",
     "flash_attention",
     "flash_attention_backward",

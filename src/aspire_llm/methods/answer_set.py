@@ -5,7 +5,7 @@ Nothing here imports torch: methods that follow from stored answers alone are sc
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aspire_llm.config import RunConfig
-from aspire_llm.errors import RunDirectoryError
+from aspire_llm.errors import AspireError, RunDirectoryError
 from aspire_llm.lm.batching import by_length
+from aspire_llm.lm.model_files import model_digest
 from aspire_llm.progress import progress
 from aspire_llm.records import DrawnAnswer, Prediction, Question, SampledAnswer, Split, UntunedAnswer
+from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.samples import DrawnAnswers, drawn_answers_file
 from aspire_llm.selection import Part, Scoring
 
@@ -213,6 +215,19 @@ class AnswerSet:
                 return results
 
             return by_length(lengths, self.config.stage2.batch_size, computed)
+
+    @cached_property
+    def other_models(self) -> dict[str, str | None]:
+        """Digests of the models that methods ask beside the run's own, by the setting that names them; None where
+        there is none, or none that can be read.
+        """
+        nli, judge = self.config.rivals.nli_model, self.config.rivals.judge
+        found: dict[str, str | None] = {"rivals.nli_model": None, "rivals.judge": None}
+        with suppress(AspireError):  # who needs it loads it, and says what is wrong
+            found["rivals.nli_model"] = model_digest(nli) if nli else None
+        with suppress(AspireError):
+            found["rivals.judge"] = digest_of_run(judge) if judge else None
+        return found
 
     @contextmanager
     def offline(self) -> Iterator[None]:

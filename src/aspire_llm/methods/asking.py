@@ -69,7 +69,7 @@ def _fitting(
 ) -> tuple[EncodedPrompt, tuple[int, int]]:
     """The fullest prompt that fits the window, and the first tokens of the two choices after it."""
     for text in _ever_shorter(question, answer, ideas, examples):
-        true, false = (encoder.tokens(f"{text} {choice}") for choice in _CHOICES)
+        true, false = (encoder.reply(text, choice) for choice in _CHOICES)
         common = _common(true, false)
         if common <= encoder.budget:
             return EncodedPrompt(question, question, text, true[:common]), (true[common], false[common])

@@ -69,7 +69,7 @@ def score_answers(
     for path in (folder / "scores").glob("*.json"):
         suffix = UNTUNED if path.stem.endswith(UNTUNED) else ""
         if suffix in sets and not _is_stored(folder, path.stem, sets[suffix]):
-            path.unlink()  # of other questions, which were answered here before
+            path.unlink()  # of other questions, which were answered here before, or of a model that has changed
     left_out: dict[str, str] = {}
     for name in _with_stored_cheap(folder, names):
         suffix = UNTUNED if name.endswith(UNTUNED) else ""
@@ -121,6 +121,7 @@ def _scored(method: Method, name: str, answers: AnswerSet) -> StoredScores:
         ids=answers.ids,
         scores=scores,
         cost=_cost(method, answers, seconds),
+        asked=_asked(method, answers),
     )
 
 
@@ -141,8 +142,18 @@ def _cost(method: Method, answers: AnswerSet, seconds: float) -> Cost | None:
 
 
 def _is_stored(folder: Path, name: str, answers: AnswerSet) -> bool:
-    file = scores_file(name)
-    return file.exists(folder) and file.read(folder).ids == answers.ids
+    """Whether these answers were scored, and by the same other model where the method asks one."""
+    file, method = scores_file(name), METHODS.get(base_name(name))
+    if not file.exists(folder):
+        return False
+    stored, asked = file.read(folder), _asked(method, answers) if method else None
+    return stored.ids == answers.ids and (asked is None or stored.asked == asked)
+
+
+def _asked(method: Method, answers: AnswerSet) -> str | None:
+    return next(
+        (answers.other_models[key] for key in method.settings if key in ("rivals.nli_model", "rivals.judge")), None
+    )
 
 
 def _lacks(method: Method, config: RunConfig) -> str | None:

@@ -52,6 +52,16 @@ def labels(methods: Iterable[str]) -> list[str]:
     return [method_label(method) for method in methods]
 
 
+def meaning_over_seeds(seeds: SeedSummary) -> str:
+    """What varies from seed to seed, and so what a spread over the seeds speaks of."""
+    if seeds.shares_test:
+        return (
+            "The test questions are the same for every seed: the spread is that of training and sampling, and says "
+            "nothing of other test questions."
+        )
+    return "Every seed draws its own splits, so the spread also speaks of other test questions."
+
+
 def spread_notes(columns: Iterable[Column], *seeds: SeedSummary | None) -> list[str]:
     """What the brackets and the ± in these columns mean; `seeds` are the summaries that they draw on."""
     estimates = [cell for column in columns for cell in column.cells if isinstance(cell, Estimate)]
@@ -59,4 +69,5 @@ def spread_notes(columns: Iterable[Column], *seeds: SeedSummary | None) -> list[
     if any(cell.sd is not None for cell in estimates):
         known = sorted({seed for summary in seeds if summary for seed in summary.seeds})
         notes.append(f"Means over seeds ({', '.join(map(str, known))}); ± is their standard deviation.")
+        notes += [meaning_over_seeds(summary) for summary in seeds if summary and summary.shares_test][:1]
     return notes

@@ -10,7 +10,7 @@ from aspire_llm.errors import RunDirectoryError
 from aspire_llm.methods.catalogue import BASELINE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
 from aspire_llm.report import wording
-from aspire_llm.report.estimates import METRIC_LABELS, Interval
+from aspire_llm.report.estimates import METRIC_LABELS, Interval, meaning_over_seeds
 from aspire_llm.report.page_tables import details_table, methods_table, seed_tables
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, best_rival, read_run_results
@@ -105,6 +105,7 @@ def report_page(results: RunResults) -> str:
         sweep_figures=sweeps.sweep_figures(results.sweeps),
         sweep_legend=legend(swept, shown),
         seeds=results.seeds,
+        seeds_meaning=meaning_over_seeds(results.seeds) if results.seeds else "",
         seed_tables=seed_tables(results.seeds, metrics.reference) if results.seeds else [],
         reference=method_label(metrics.reference),
         examples=choose_examples(results.predictions),

@@ -33,6 +33,7 @@ class StoredScores:
         ids: Of the questions, in the order of the scores.
         scores: One finite number per answer; higher = more confident.
         cost: None where answering was not timed.
+        asked: Digest of the other model that the scores come from; None where there is none.
     """
 
     method: str
@@ -41,6 +42,7 @@ class StoredScores:
     ids: tuple[str, ...]
     scores: tuple[float, ...]
     cost: Cost | None
+    asked: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.scores):

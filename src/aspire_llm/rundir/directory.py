@@ -17,7 +17,7 @@ from typing import Self
 from filelock import BaseFileLock
 
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import differing_keys, parse_config, read_yaml
+from aspire_llm.config_files import differing_keys, flatten, parse_config, read_yaml, with_whole_paths
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.rundir.lock import take_lock
 from aspire_llm.rundir.own import CONFIG, MARKER, check_apart_from_inputs, check_is_run, is_run, not_ours
@@ -83,11 +83,14 @@ class RunDirectory:
                     f"{path} holds a run without its {CONFIG}; put it back, or --fresh to replace it"
                 )
             return cls(path, config)
-        changed = differing_keys(cls.open(path).config, config)
+        stored = cls.open(path).config
+        # Runs of earlier versions hold relative paths, which mean what they mean to this command.
+        changed = differing_keys(with_whole_paths(stored), config)
         if (keys := training_keys(changed)) and not remake:
             raise RunDirectoryError(
                 f"{path} holds a run with other settings ({', '.join(keys)}), which train it again; choose another "
-                "--output, or --remake to train again what they change, or --fresh to replace it"
+                f"--output, or --remake to train again what they change, or --fresh to replace it"
+                f"{_hint(stored, config, keys)}"
             )
         return cls(path, config, changed=changed)
 
@@ -211,6 +214,14 @@ class RunDirectory:
             provenance = PROVENANCE.read(self.path)
             kept = {step: seconds for step, seconds in provenance.seconds.items() if step not in steps}
             PROVENANCE.write(self.path, replace(provenance, seconds=kept))
+
+
+def _hint(stored: RunConfig, asked: RunConfig, keys: Sequence[str]) -> str:
+    """What to do where settings differ because a run of an earlier version holds paths relative to another folder."""
+    theirs, ours = (flatten(config.model_dump(mode="json")) for config in (stored, asked))
+    if any(str(ours.get(key)).endswith(f"/{theirs.get(key)}") for key in keys):
+        return "; its settings hold relative paths, so give the command in the folder where it was made"
+    return ""
 
 
 def _check_usable(path: Path) -> None:

@@ -39,6 +39,12 @@ def is_run(path: Path) -> bool:
     return True
 
 
+def run_of(folder: Path) -> Path:
+    """The run that a folder of results belongs to: itself, or that whose evaluation on other data it is."""
+    parent = Path(os.path.realpath(folder)).parent
+    return parent.parent if parent.name == "evaluations" and is_run(parent.parent) else folder
+
+
 def check_is_run(path: Path) -> None:
     """RunDirectoryError unless something may be written into a folder because it is a run."""
     if not is_run(path):

@@ -61,7 +61,7 @@ _DATA = (
 )
 
 OUTPUTS = (
-    Output("prompts", (), ("model", "dtype", "seed", *_DATA)),
+    Output("prompts", (), ("model", "dtype", "seed", "prompts", *_DATA)),
     # How much room a prompt has; where every context fits, that changes nothing.
     Output(
         CUT_CONTEXTS,

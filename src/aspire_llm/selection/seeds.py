@@ -55,15 +55,18 @@ class SeedSummary:
         left_out: Methods that some runs lack.
         methods: By name, then by metric (accuracy, auroc, auacc).
         differences: By "reference - rival", then by metric (auroc, auacc).
+        shares_test: Whether the runs share their test questions: then spreads and intervals speak of training and
+            sampling, and leave the choice of test questions out.
     """
 
     seeds: tuple[int, ...]
     left_out: tuple[str, ...]
     methods: Spreads
     differences: Spreads
+    shares_test: bool = False
 
 
-def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int]) -> SeedSummary:
+def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int], *, shares_test: bool = False) -> SeedSummary:
     """Summarise runs that differ in their seed.
 
     A run is what is repeated: its split, initialisation, data order and draws all follow from the seed. So the interval
@@ -74,6 +77,7 @@ def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int]) -> SeedSummary:
     Args:
         runs: One or more.
         seeds: Of the runs.
+        shares_test: Whether they share their test questions.
 
     Raises:
         ConfigError: There is no run.
@@ -99,4 +103,5 @@ def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int]) -> SeedSummary:
             }
             for pair in pairs
         },
+        shares_test=shares_test,
     )

@@ -1,9 +1,13 @@
 """The bands against the same thing done one resample at a time on repeated rows."""
 
+import inspect
+
 import numpy as np
 
 from aspire_llm.records import MethodScores
 from aspire_llm.report.figures.bands import accuracy_band, group_weights, share_band
+from aspire_llm.selection import evaluate
+from aspire_llm.selection.bootstrap import bootstrap
 from aspire_llm.selection.metrics import accuracy_coverage_curve
 
 
@@ -50,3 +54,10 @@ def test_shares_of_sets_and_of_sets_that_were_not_drawn() -> None:
     shares = np.array([[1.0, 1.0, 1.0], [0.5, 1.0, 1.0], [0.25, 1.0, 0.25]])  # an undrawn set keeps what was observed
     np.testing.assert_allclose(band.low, np.quantile(shares, 0.025, axis=0))
     np.testing.assert_allclose(band.high, np.quantile(shares, 0.975, axis=0))
+
+
+def test_bands_come_from_as_many_resamples_as_intervals() -> None:
+    resamples = inspect.signature(bootstrap).parameters["num_resamples"].default
+    weights = group_weights(["a", "b", "c"])
+    assert weights is not None
+    assert len(weights) == resamples == inspect.signature(evaluate).parameters["num_resamples"].default == 1000
