@@ -136,8 +136,7 @@ def _run(options: argparse.Namespace) -> None:
         raise ConfigError(f"--seeds got {options.seeds}; at least one run is needed")
     asked = {"fresh": options.fresh, "remake": options.remake, "methods": options.methods}
     metrics = run(config, output, **asked) if options.seeds == 1 else run_seeds(config, output, options.seeds, **asked)
-    _print_results(output, metrics)
-    _print_answers(output)
+    _print_results(output, metrics, _some_answers(output))
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -220,21 +219,24 @@ def _warn(*warnings: str) -> None:
         print(f"aspire-llm: warning: {warning}", file=sys.stderr)
 
 
-def _print_results(directory: Path, metrics: "RunMetrics") -> None:
+def _print_results(directory: Path, metrics: "RunMetrics", more: str = "") -> None:
     from aspire_llm.report import results_table
 
     print(results_table(metrics))
-    print(f"\nReport: {directory / 'report.html'}")
+    print(f"{more}\nReport: {directory / 'report.html'}")
 
 
-def _print_answers(directory: Path) -> None:
+def _some_answers(directory: Path) -> str:
+    """A few answers of a run, and how to ask it for others."""
     from aspire_llm.report import sample_answers
     from aspire_llm.results.predictions import PREDICTIONS
 
     predictions = PREDICTIONS.read(directory)
-    print(f"\nSome of its answers, picked by rule:\n{sample_answers(predictions)}")
-    if predictions[0].question.context is None:
-        print(f"\nAsk it yourself: aspire-llm ask {directory} {shlex.quote(predictions[0].question.question)}")
+    text = f"\nSome of its answers, picked by rule:\n{sample_answers(predictions)}\n"
+    question = predictions[0].question
+    if question.context is not None:
+        return text
+    return f"{text}\nAsk it yourself: aspire-llm ask {shlex.join([str(directory), question.question])}\n"
 
 
 if __name__ == "__main__":

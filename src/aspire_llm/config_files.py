@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from aspire_llm.config import DATA_NAMES, MODEL_NAMES, RunConfig
+from aspire_llm.config import MODEL_NAMES, RunConfig
+from aspire_llm.data_config import DATA_NAMES
 from aspire_llm.errors import ConfigError
 from aspire_llm.records import Split
 

@@ -52,6 +52,7 @@ from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
 from aspire_llm.selection import DecisionRule, FusedScore, Infeasible
 
 if TYPE_CHECKING:
+    from aspire_llm.learning import Learning
     from aspire_llm.lm.tokenization import EncodedPrompt
     from aspire_llm.methods.source import ModelSource
     from aspire_llm.run_model import RunModel
@@ -120,6 +121,13 @@ class Pipeline:
             self._record_provenance(model)
         return model
 
+    @cached_property
+    def learning(self) -> "Learning":
+        """The stages, where one is to be taken."""
+        from aspire_llm.learning import Learning
+
+        return Learning(self.directory, self.model)
+
     def begin(self) -> None:
         """Make the directory, or go on with what is there: what other settings make stale is removed.
 
@@ -178,7 +186,7 @@ class Pipeline:
     def tune_task(self) -> None:
         """Stage 1: θp from the references of the training split."""
         if not (self.folder / "task_adapter").is_dir():
-            self.model.tune_task()
+            self.learning.tune_task()
 
     def sample_answers(self) -> None:
         """Stage 2: the tuned model's answers to the training and validation splits, labelled."""
@@ -188,19 +196,19 @@ class Pipeline:
             return [own for split in (Split.TRAIN, Split.VALIDATION) for own in self.model.sampled_prompts(split)]
 
         count = len(sampled) + len(self.questions[Split.VALIDATION])
-        samples = self._fill(SAMPLES, "stage 2", count, prompts, lambda part: self.model.sample_answers(part))
+        samples = self._fill(SAMPLES, "stage 2", count, prompts, lambda part: self.learning.sample_answers(part))
         threshold = self.config.correctness.train_threshold
         SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(threshold))
 
     def learn_states(self) -> None:
         """The read-out of hidden states from the labelled answers."""
         if self.config.states.enabled and not STATES.exists(self.folder):
-            self.model.learn_states()
+            self.learning.learn_states()
 
     def learn_self_evaluation(self) -> None:
         """Stage 3: θs from the labelled answers."""
         if self.config.stage3.enabled and not (self.folder / "self_eval_adapter").is_dir():
-            self.model.learn_self_evaluation()
+            self.learning.learn_self_evaluation()
 
     def predict(self) -> None:
         """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""

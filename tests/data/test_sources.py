@@ -7,11 +7,11 @@ import pytest
 
 from aspire_llm.cli import main
 from aspire_llm.commands import resolve_run
-from aspire_llm.config import DATA_NAMES
 from aspire_llm.config_files import load_config
 from aspire_llm.data import load_questions, load_splits
 from aspire_llm.data.hub import HUB_NAMES
 from aspire_llm.data.sources import _EMBEDDED
+from aspire_llm.data_config import DATA_NAMES
 from aspire_llm.demo import demo_questions
 from aspire_llm.demo.facts import facts_questions
 from aspire_llm.errors import ConfigError, DataError

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from aspire_llm import SelectivePredictor
 from aspire_llm.cli import main
-from aspire_llm.config import PromptsConfig
+from aspire_llm.data_config import PromptsConfig
 from aspire_llm.errors import ConfigError, ModelError, RunDirectoryError
 from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.loading import load_backbone

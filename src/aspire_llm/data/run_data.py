@@ -4,9 +4,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
-from aspire_llm.config import DataConfig, RunConfig
+from aspire_llm.config import RunConfig
 from aspire_llm.data.reading import load_questions
 from aspire_llm.data.splits import sample_evenly, split_questions
+from aspire_llm.data_config import DataConfig
 from aspire_llm.errors import DataError
 from aspire_llm.records import Question, Split
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from aspire_llm.config import PromptsConfig
+from aspire_llm.data_config import PromptsConfig
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from aspire_llm.config import PromptsConfig
+from aspire_llm.data_config import PromptsConfig
 from aspire_llm.demo import MODEL_DIR
 from aspire_llm.errors import ConfigError, ModelError, RunDirectoryError
 from aspire_llm.rundir.provenance import PROVENANCE

@@ -148,7 +148,8 @@ class RunDirectory:
             for folder in (self.path, *self.path.glob("evaluations/*")):
                 for kept in folder.glob(output.name):
                     remove(kept)
-            remove(self.path / f"{output.name}.checkpoint")
+            for checkpoint in self.path.glob(f"{output.name}.checkpoint"):
+                remove(checkpoint)
             if output.name == "predictions.jsonl":
                 remove(self.path / "evaluations")
         self._forget_steps({output.step for output in stale})
