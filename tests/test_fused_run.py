@@ -52,7 +52,9 @@ def test_it_is_fitted_on_validation_answers_and_decides(finished: Path, config: 
     assert metrics["reference"] == "fused"
     assert {"fused", "fused_likelihood", "aspire", "agreement_mass"} <= set(metrics["methods"])
     assert "fused - aspire" in metrics["differences"]
-    assert "Fused" in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "What the score that decides is made from" in page
+    assert f"{max(fused.weights, key=abs):.2f}".replace("-", "−") in page
 
 
 def test_a_predictor_computes_what_the_score_needs_and_nothing_else(

@@ -40,16 +40,13 @@ from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.provenance import (
     PROVENANCE,
-    DataFacts,
-    Provenance,
     check_data,
-    installed_versions,
     record,
     record_seconds_per_question,
     timed,
 )
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
-from aspire_llm.selection import DecisionRule, FusedScore, Infeasible
+from aspire_llm.selection import DecisionRule
 
 if TYPE_CHECKING:
     from aspire_llm.learning import Learning
@@ -118,7 +115,7 @@ class Pipeline:
             if cut:
                 print(f"{what}: {cut} of {total}", file=sys.stderr)
         if self._is_begun:
-            self._record_provenance(model)
+            record(self.folder, model.provenance)
         return model
 
     @cached_property
@@ -149,7 +146,7 @@ class Pipeline:
         self.directory.start(outdated)
         self._is_begun = True
         if "model" in vars(self):
-            self._record_provenance(self.model)
+            record(self.folder, self.model.provenance)
         EXAMPLES.write(self.folder, self.examples)
         self.directory.settle()
 
@@ -191,11 +188,11 @@ class Pipeline:
     def sample_answers(self) -> None:
         """Stage 2: the tuned model's answers to the training and validation splits, labelled."""
         sampled = cross_fit(self.questions[Split.TRAIN], self.config.stage2, seed=self.config.seed).sampled
+        count = len(sampled) + len(self.questions[Split.VALIDATION])
 
         def prompts() -> "list[EncodedPrompt]":
             return [own for split in (Split.TRAIN, Split.VALIDATION) for own in self.model.sampled_prompts(split)]
 
-        count = len(sampled) + len(self.questions[Split.VALIDATION])
         samples = self._fill(SAMPLES, "stage 2", count, prompts, lambda part: self.learning.sample_answers(part))
         threshold = self.config.correctness.train_threshold
         SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(threshold))
@@ -203,6 +200,7 @@ class Pipeline:
     def learn_states(self) -> None:
         """The read-out of hidden states from the labelled answers."""
         if self.config.states.enabled and not STATES.exists(self.folder):
+            self._forget_predictions()
             self.learning.learn_states()
 
     def learn_self_evaluation(self) -> None:
@@ -213,8 +211,7 @@ class Pipeline:
     def predict(self) -> None:
         """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""
         if not NOVELTY.exists(self.folder):
-            for made_without in (CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS):
-                (self.folder / made_without.name).unlink(missing_ok=True)
+            self._forget_predictions()
             self.model.learn_novelty()
         untuned = self._fill(
             UNTUNED_PREDICTIONS,
@@ -224,7 +221,10 @@ class Pipeline:
             lambda prompts: self.model.answer_untuned(prompts),
         )
         UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
-        fused = self._fit_fused() if self.config.score.kind == "fused" else None
+        fused = None
+        if self.config.score.kind == "fused":
+            fused = fit_validation_fused(self.validation_predictions(), self.config)
+            FUSED.write(self.folder, fused)
         rule = decision_rule(self.config, fused=fused)
         answered = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule)
         calibration = calibrate(answered, self.config.score.calibration)
@@ -234,11 +234,10 @@ class Pipeline:
         for caveat in caveats(rule, NOVELTY.read(self.folder)):
             print(f"aspire-llm: warning: {caveat}", file=sys.stderr)
 
-    def _fit_fused(self) -> FusedScore | Infeasible:
-        """The fused score, from the answers to the validation split."""
-        fused = fit_validation_fused(self.validation_predictions(), self.config)
-        FUSED.write(self.folder, fused)
-        return fused
+    def _forget_predictions(self) -> None:
+        """Those of an earlier version, which were made without what is learned now."""
+        for made_without in (CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS):
+            (self.folder / made_without.name).unlink(missing_ok=True)
 
     def validation_predictions(self) -> list[Prediction]:
         """Predictions for the validation split, for what methods choose there."""
@@ -302,13 +301,3 @@ class Pipeline:
             return compute([everything[place] for place in places])
 
         return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
-
-    def _record_provenance(self, model: "RunModel") -> None:
-        made = Provenance(
-            versions=installed_versions(),
-            seed=self.config.seed,
-            model=model.facts,
-            data=DataFacts.of(self.config.data.source, self.questions, model.contexts_cut),
-            hardware=model.hardware,
-        )
-        record(self.folder, made)

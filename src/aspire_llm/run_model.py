@@ -41,7 +41,7 @@ from aspire_llm.results.calibration import decision_rule
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.samples import SAMPLES
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.provenance import HardwareFacts, ModelFacts
+from aspire_llm.rundir.provenance import DataFacts, HardwareFacts, ModelFacts, Provenance, installed_versions
 from aspire_llm.selection import NoveltyGuard
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_examples
 
@@ -109,16 +109,17 @@ class RunModel:
         )
 
     @property
-    def facts(self) -> ModelFacts:
-        """For the provenance of the run."""
-        name = self._config.model
-        kind, size = self.backbone.model.config.model_type, self.backbone.num_parameters
-        return ModelFacts(name, kind, size, model_digest(name, self._config.prompts))
-
-    @property
-    def hardware(self) -> HardwareFacts:
-        """For the provenance of the run."""
-        return HardwareFacts(str(self.backbone.device), platform.machine(), torch.get_num_threads())
+    def provenance(self) -> Provenance:
+        """What the run is made with and from."""
+        config, model = self._config, self.backbone.model.config.model_type
+        digest = model_digest(config.model, config.prompts)
+        return Provenance(
+            versions=installed_versions(),
+            seed=config.seed,
+            model=ModelFacts(config.model, model, self.backbone.num_parameters, digest),
+            data=DataFacts.of(config.data.source, self._questions, self.contexts_cut),
+            hardware=HardwareFacts(str(self.backbone.device), platform.machine(), torch.get_num_threads()),
+        )
 
     @cached_property
     def task(self) -> Adapter:

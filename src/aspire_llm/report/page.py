@@ -11,7 +11,7 @@ from aspire_llm.methods.catalogue import BASELINE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
 from aspire_llm.report import wording
 from aspire_llm.report.estimates import METRIC_LABELS, Interval, meaning_over_seeds
-from aspire_llm.report.page_tables import details_table, methods_table, seed_tables
+from aspire_llm.report.page_tables import details_table, fused_table, methods_table, seed_tables
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, best_rival, read_run_results
 from aspire_llm.report.run_tables import differences_table
@@ -102,6 +102,7 @@ def report_page(results: RunResults) -> str:
         curve_legend=legend(drawn, shown),
         coverage_curve=_coverage_curve(method_scores[Answers.TUNED], metrics.reference),
         score_figures=scores.score_figures(results),
+        fused=fused_table(results.fused) if results.fused else None,
         sweep_figures=sweeps.sweep_figures(results.sweeps),
         sweep_legend=legend(swept, shown),
         seeds=results.seeds,

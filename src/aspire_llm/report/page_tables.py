@@ -9,7 +9,7 @@ from aspire_llm.report.tables import Cell, Column, Estimate, Kind, ShownCell, Ta
 from aspire_llm.report.wording import duration, pair_label, split_pair, undefined_notes
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.results.scores import Cost
-from aspire_llm.selection import MethodMetrics, SeedSummary, Spread
+from aspire_llm.selection import FusedScore, MethodMetrics, SeedSummary, Spread
 
 
 def methods_table(metrics: RunMetrics, costs: Mapping[str, Cost]) -> Table:
@@ -43,6 +43,26 @@ def details_table(methods: Mapping[str, MethodMetrics], reference: str) -> Table
         *(Column(title, title, cells, Kind.PERCENT) for title, cells in figures.items()),
     ]
     return Table("details", "More figures of every method", columns, highlighted=method_label(reference))
+
+
+def fused_table(fused: FusedScore) -> Table:
+    """What the fused score is made from, the weightiest part first; parts that did not help are not there."""
+    columns = zip(fused.parts, fused.weights, fused.centres, fused.scales, strict=True)
+    rows = sorted(columns, key=lambda row: -abs(row[1]))
+    numbers = {title: [row[place] for row in rows] for place, title in enumerate(("Weight", "Mean", "Deviation"), 1)}
+    note = f"Weights of the standardised parts, fitted on {fused.num_items} validation answers."
+    return Table(
+        "fused",
+        "What the score that decides is made from",
+        [
+            Column("part", "Part", [row[0].replace("_", " ") for row in rows]),
+            *(
+                Column(title.lower(), title, [ShownCell(f"{own:.2f}".replace("-", "−")) for own in cells], Kind.NUMBER)
+                for title, cells in numbers.items()
+            ),
+        ],
+        [note],
+    )
 
 
 def seed_tables(seeds: SeedSummary, reference: str) -> list[Table]:

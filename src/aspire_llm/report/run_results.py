@@ -9,12 +9,13 @@ from aspire_llm.config_files import parse_config, read_yaml
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.methods.catalogue import Family, family_of, in_order
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
+from aspire_llm.results.fused import FUSED
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
 from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep
 from aspire_llm.rundir.provenance import PROVENANCE, Provenance
-from aspire_llm.selection import MethodMetrics, SeedSummary, defined
+from aspire_llm.selection import FusedScore, MethodMetrics, SeedSummary, defined
 
 Answer = Prediction | UntunedAnswer
 
@@ -33,6 +34,7 @@ class RunResults:
         config, provenance: None where the file is missing.
         sweeps: Settings tried at several values; empty where there is no such file.
         seeds: Other seeds tried, or None.
+        fused: The score that decides, where that is a fused one.
         notes: What is missing, in sentences.
     """
 
@@ -46,6 +48,7 @@ class RunResults:
     provenance: Provenance | None
     sweeps: tuple[Sweep, ...]
     seeds: SeedSummary | None
+    fused: FusedScore | None
     notes: tuple[str, ...]
 
     @property
@@ -117,6 +120,7 @@ def read_run_results(run_dir: Path) -> RunResults:
         provenance=PROVENANCE.read(run_dir) if PROVENANCE.exists(run_dir) else None,
         sweeps=tuple(sweep for sweep in sweeps if len(sweep.points) > 1),
         seeds=read_seeds(run_dir),
+        fused=_read_fused(run_dir) if metrics.reference == "fused" else None,
         notes=tuple(
             f"{name} is missing, so there is no part with {part}."
             for name, part in missing.items()
@@ -128,6 +132,11 @@ def read_run_results(run_dir: Path) -> RunResults:
 def read_seeds(run_dir: Path) -> SeedSummary | None:
     """The summary over seeds of a run, or None where there is none."""
     return SEEDS.read(run_dir) if SEEDS.exists(run_dir) else None
+
+
+def _read_fused(run_dir: Path) -> FusedScore | None:
+    fused = FUSED.read(run_dir) if FUSED.exists(run_dir) else None
+    return fused if isinstance(fused, FusedScore) else None
 
 
 def _read_scores(run_dir: Path, answers: Mapping[Answers, Sequence[Answer]]) -> dict[str, StoredScores]:
