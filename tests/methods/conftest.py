@@ -1,5 +1,6 @@
 """A tiny run with all methods."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,4 +30,12 @@ def config(model_folder: Path, data_file: Path) -> RunConfig:
 def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
     run(config, folder, methods="all")
+    return folder
+
+
+@pytest.fixture
+def unscored(finished: Path, tmp_path: Path) -> Path:
+    """The run as it is before any method has scored it."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("scores", "rival_samples*", "metrics.json"))
     return folder

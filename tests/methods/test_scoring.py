@@ -31,23 +31,22 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_third_method_generates_no_answer_again(
-    config: RunConfig, tmp_path: Path, passes: list[int], finished: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, unscored: Path, passes: list[int], finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "run"
-    run(config, folder, methods="perplexity,predictive_entropy")
-    assert (folder / "rival_samples.jsonl").is_file()
+    run(config, unscored, methods="perplexity,predictive_entropy")
+    assert (unscored / "rival_samples.jsonl").is_file()
     passes.clear()
-    metrics = run(config, folder, methods="perplexity,predictive_entropy,semantic_entropy_lexical")
+    metrics = run(config, unscored, methods="perplexity,predictive_entropy,semantic_entropy_lexical")
     assert passes == []
     assert "semantic_entropy_lexical" in metrics.methods
     steps: list[int] = []
     original = AdaptedModel.step
     monkeypatch.setattr(AdaptedModel, "step", lambda *args: steps.append(1) or original(*args))
-    run(config, folder, methods="self_eval_prompt")
+    run(config, unscored, methods="self_eval_prompt")
     assert passes  # it reads its own prompts
     assert steps == []  # and generates nothing
     for name in ("perplexity", "predictive_entropy", "semantic_entropy_lexical"):
-        assert scores_of(folder, name) == scores_of(finished, name)
+        assert scores_of(unscored, name) == scores_of(finished, name)
 
 
 def test_all_methods_have_figures_sources_and_costs(finished: Path) -> None:
@@ -101,22 +100,21 @@ def test_cheap_methods_of_a_finished_run_load_no_model(finished: Path, monkeypat
 
 
 def test_settings_of_rivals_may_change_and_only_what_depends_on_them_is_made_again(
-    config: RunConfig, tmp_path: Path, passes: list[int]
+    config: RunConfig, unscored: Path, passes: list[int]
 ) -> None:
-    folder = tmp_path / "run"
-    run(config, folder, methods="p_true,predictive_entropy,perplexity")
-    drawn = (folder / "rival_samples.jsonl").read_bytes()
+    run(config, unscored, methods="p_true,predictive_entropy,perplexity")
+    drawn = (unscored / "rival_samples.jsonl").read_bytes()
     passes.clear()
     changed = config.model_copy(update={"rivals": config.rivals.model_copy(update={"p_true_examples": 0})})
-    run(changed, folder, methods="p_true,predictive_entropy")
+    run(changed, unscored, methods="p_true,predictive_entropy")
     assert passes  # P(True) is asked again
-    assert (folder / "rival_samples.jsonl").read_bytes() == drawn
+    assert (unscored / "rival_samples.jsonl").read_bytes() == drawn
     changed = config.model_copy(update={"rivals": config.rivals.model_copy(update={"num_samples": 2})})
-    run(changed, folder, methods="predictive_entropy")
-    assert all(len(line["samples"]) == 2 for line in lines_of(folder, "rival_samples.jsonl"))
-    assert not (folder / "scores" / "p_true.json").exists()
+    run(changed, unscored, methods="predictive_entropy")
+    assert all(len(line["samples"]) == 2 for line in lines_of(unscored, "rival_samples.jsonl"))
+    assert not (unscored / "scores" / "p_true.json").exists()
     with pytest.raises(RunDirectoryError, match=r"stage2.num_beams"):
-        run(config.model_copy(update={"stage2": config.stage2.model_copy(update={"num_beams": 2})}), folder)
+        run(config.model_copy(update={"stage2": config.stage2.model_copy(update={"num_beams": 2})}), unscored)
 
 
 def test_answers_to_other_questions_are_refused(finished: Path, tmp_path: Path) -> None:

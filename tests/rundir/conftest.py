@@ -20,7 +20,7 @@ def arguments(model_folder: Path, data_file: Path) -> list[str]:
         "data.splits={train: 12, validation: 6, calibration: 12, test: 24}",
         "stage1={num_soft_tokens: 3, epochs: 3}",
         "stage2={num_beams: 2, max_new_tokens: 3, batch_size: 2}",
-        "stage3={num_soft_tokens: 3, epochs: 2}",
+        "stage3={adapter: lora, lora_rank: 2, epochs: 2}",
         "rivals.num_samples=2",
     ]
     given = ["run", "--model", str(model_folder), "--data", str(data_file)]
@@ -41,7 +41,7 @@ def command() -> Command:
 
     def start(*arguments: str | Path, environment: dict[str, str] | None = None, **options):
         code = "import sys; from aspire_llm.cli import main; sys.exit(main())"
-        known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"} | (environment or {})
+        known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | (environment or {})
         call = [sys.executable, "-c", code, *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
         return subprocess.Popen(call, env=known, **pipes)

@@ -190,7 +190,7 @@ def test_killed_at_random_moments(tmp_path: Path, arguments: list[str], uninterr
     """At least 20 SIGKILLs, some in each stage; what ended before its kill is begun again with `--fresh`."""
     folder, draw, kills = tmp_path / "runs", random.Random(3), 0
     run, fresh, command = folder / "run", False, [*arguments, *METHODS, "--output", str(folder / "run")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (
         (tmp_path / "errors").open("w") as errors,
