@@ -18,6 +18,7 @@ from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.sampling import sample_answers
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.read_states import Position
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
@@ -172,7 +173,7 @@ def test_features_are_those_of_a_plain_forward(expanded: Backbone) -> None:
                 with expanded.layer_outputs() as outputs:
                     plain(model, prompt, ids)
                     plain(model, prompt, ids, verdict=True)
-                hidden = torch.from_numpy(found[i][j].hidden[0])
+                hidden = torch.from_numpy(found[i][j].hidden[Position.LAST, 0])
                 torch.testing.assert_close(hidden, outputs[0][0, -1], atol=1e-4, rtol=1e-4)
                 torch.testing.assert_close(states[i, j], outputs[-1][0, -1], atol=1e-4, rtol=1e-4)
 
