@@ -53,6 +53,16 @@ def test_run_prints_the_table_and_the_report(finished: Path, model_folder: Path,
     assert output.rstrip().endswith(str(finished / "report.html"))
 
 
+def test_predict_leaves_hidden_files_of_a_folder_alone(finished: Path, tmp_path: Path) -> None:
+    folder, output = tmp_path / "asked", tmp_path / "out.jsonl"
+    folder.mkdir()
+    (folder / "dev.jsonl").write_text(json.dumps({"question": "Where was piano 3 built?"}))
+    (folder / "._dev.jsonl").write_bytes(b"\x00\x05\x16\x07\x00\x02")
+    (folder / ".dev.csv").write_text("not data")
+    assert main(["predict", str(finished), "--input", str(folder), "--output", str(output)]) == 0
+    assert [line["question"] for line in lines(output)] == ["Where was piano 3 built?"]
+
+
 def test_predict_answers_a_file_in_its_order(finished: Path, tmp_path: Path, capsys) -> None:
     source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     questions = [f"Where was the {'very ' * (7 - i % 5)}old piano {i} built?" for i in range(21)]
