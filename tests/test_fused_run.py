@@ -1,6 +1,7 @@
 """Runs that decide by the fused score: what is computed, what is stored, and what happens where it cannot be fitted."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from aspire_llm.cli import main
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config, with_changes
 from aspire_llm.lm.adapted_model import AdaptedModel
+from aspire_llm.lm.model import Backbone
 from aspire_llm.methods.fused import fit_validation_fused
 from aspire_llm.results.fused import FUSED
 from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
-from aspire_llm.selection import FusedScore, Part
+from aspire_llm.results.states import STATES
+from aspire_llm.selection import FusedScore, Infeasible, Part
+from aspire_llm.stages.training_loop import TrainingLoop
+from aspire_llm.studies import sweep
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +114,33 @@ def test_where_it_cannot_be_fitted_the_paper_s_decides_and_that_is_said(
         expected = 0.75 * evidence.answer.log_likelihood + 0.25 * (evidence.log_self_eval or 0.0)
         assert own.scored.selection_score == pytest.approx(expected)
     assert said in SelectivePredictor.load(folder).caveats[0]
+
+
+def test_a_model_that_hides_its_layers_does_without_states(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backbone, "_layers", lambda self: [])
+    metrics = run(with_changes(config, [("stage2.folds", 1), ("score.kind", "aspire")]), tmp_path / "run")
+    assert STATES.read(tmp_path / "run") == Infeasible("the model does not show what its layers give")
+    assert any(note.startswith("Left out: states") for note in metrics.notes)
+
+
+def test_a_sweep_tunes_no_fold_again(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, titles = tmp_path / "run", []
+    shutil.copytree(finished, folder)
+    fit = TrainingLoop.fit
+    monkeypatch.setattr(TrainingLoop, "fit", lambda self, *args: titles.append(self._title) or fit(self, *args))
+    sweep(folder, ["correctness.train_threshold=0.3"])
+    assert titles == ["stage 3"]
+
+
+def test_a_judge_without_a_verdict_is_refused(
+    config: RunConfig, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge, folder = tmp_path / "judge", tmp_path / "run"
+    run(with_changes(config, [("stage3.enabled", False), ("stage2.folds", 1)]), judge)
+    shutil.copytree(finished, folder)
+    settings = tmp_path / "config.yaml"
+    settings.write_text(with_changes(config, [("rivals.judge", str(judge))]).to_yaml())
+    assert main(["run", str(settings), "--output", str(folder), "--methods", "cross_model"]) == 2
+    assert "has no θs (stage3.enabled is off)" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from torch import Tensor
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, load_adapter, new_adapter, save_adapter
-from aspire_llm.lm.answer_features import AnswerFeatures, answer_features, spread_layers
+from aspire_llm.lm.answer_features import AnswerFeatures, answer_features
 from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.self_evaluation import num_positions
@@ -87,9 +87,8 @@ class Learning:
     def learn_states(self) -> None:
         """The read-out of hidden states, from the answers that the run holds, behind the θp that gave them."""
         config, prompts = self._config, self._model.sampled_prompts(Split.TRAIN)
-        layers = spread_layers(self._backbone.num_layers, config.states.num_layers)
 
-        def read(places: Sequence[int], answers: TokenGrid) -> list[list[AnswerFeatures]]:
+        def read(places: Sequence[int], answers: TokenGrid, layers: Sequence[int]) -> list[list[AnswerFeatures]]:
             own = [prompts[place] for place in places]
 
             def features(task: Adapter, part: Sequence[int]) -> list[list[AnswerFeatures]]:
@@ -99,8 +98,9 @@ class Learning:
             return self._samplers.apply(ids_of(own), features)
 
         samples = [self._model.samples[prompt.question.id] for prompt in prompts]
-        sizes = {"batch_size": config.stage2.batch_size, "seed": config.seed}
-        learned = learn_states(self._backbone, prompts, samples, read, config.states, **sizes)
+        learned = learn_states(
+            self._backbone, prompts, samples, read, config.states, batch_size=config.stage2.batch_size, seed=config.seed
+        )
         STATES.write(self._directory.path, learned)
 
     def learn_self_evaluation(self) -> None:

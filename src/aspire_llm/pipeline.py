@@ -38,13 +38,7 @@ from aspire_llm.results.samples import SAMPLES
 from aspire_llm.results.states import STATES
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
-from aspire_llm.rundir.provenance import (
-    PROVENANCE,
-    check_data,
-    record,
-    record_seconds_per_question,
-    timed,
-)
+from aspire_llm.rundir.provenance import PROVENANCE, check_data, record, record_seconds_per_question, timed
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
 from aspire_llm.selection import DecisionRule
 

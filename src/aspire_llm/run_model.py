@@ -15,14 +15,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
 from aspire_llm.data.cross_fitting import cross_fit
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import (
-    SELF_EVALUATION,
-    TASK,
-    Adapter,
-    load_adapter,
-    new_adapter,
-    num_soft_tokens,
-)
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, load_adapter, new_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of

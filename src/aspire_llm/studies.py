@@ -125,7 +125,8 @@ def _variant(base: RunDirectory, key: str, value: object, config: RunConfig) -> 
         with new_folder(folder) as partial:
             (partial / MARKER).touch()
             for name in (output.name for output in OUTPUTS if output.name not in outdated):
-                _copy(base.path / name, partial / name)
+                for kept in base.path.glob(name):  # a name may be a pattern
+                    _copy(kept, partial / kept.name)
             if not outdated:
                 _copy(base.path / PROVENANCE.name, partial / PROVENANCE.name)
             write_text(partial / CONFIG, config.to_yaml())

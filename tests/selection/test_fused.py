@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 from aspire_llm.errors import DataError, RunDirectoryError
 from aspire_llm.records import Evidence, SampledAnswer
 from aspire_llm.selection import FusedScore, Infeasible, Part, fit_fused
-from aspire_llm.selection.fused import _regression, folds_of
+from aspire_llm.selection.folds import deal_groups
+from aspire_llm.selection.fused import _regression
 
 PARTS = (Part.MEAN, Part.STATES, Part.VERDICT)
 
@@ -112,8 +113,12 @@ def test_a_constant_part_is_passed_over() -> None:
 
 def test_no_group_stands_in_two_folds() -> None:
     groups = [f"g{i * i % 17}" for i in range(200)]
-    folds = folds_of(groups, 5, seed=3)
+    folds = deal_groups(groups, [1.0] * 5, seed=3)
     assert all(len({fold for fold, own in zip(folds, groups, strict=True) if own == group}) == 1 for group in groups)
     sizes = np.bincount(folds, minlength=5)
     assert sizes.max() - sizes.min() <= max(groups.count(group) for group in groups)
-    assert folds_of(groups, 5, seed=3).tolist() == folds.tolist() != folds_of(groups, 5, seed=4).tolist()
+    assert (
+        deal_groups(groups, [1.0] * 5, seed=3).tolist()
+        == folds.tolist()
+        != deal_groups(groups, [1.0] * 5, seed=4).tolist()
+    )

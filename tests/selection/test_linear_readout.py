@@ -1,5 +1,7 @@
 """The read-out of states against scikit-learn, and what it chooses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -23,7 +25,7 @@ def labelled(num_questions: int = 200, seed: int = 0) -> tuple[LabelledStates, n
     for place, strength in enumerate((0.3, 2.5, 0.0)):
         states[:, place, :2] += strength * correct[:, None]
     questions = np.repeat(np.arange(num_questions), BEAMS)
-    probabilities = np.tile([0.5, 0.2, 0.1], num_questions)
+    probabilities = np.log(np.tile([0.5, 0.2, 0.1], num_questions))
     groups = [f"g{i // 2}" for i in range(num_questions)]
     return LabelledStates(lambda place: states[:, place], 3, correct, probabilities, questions, groups), states
 
@@ -58,6 +60,9 @@ def test_beams_weigh_by_their_probability() -> None:
     assert answers.weights(by_probability=True) == pytest.approx([0.625, 0.25, 0.125] * 2)
     assert answers.weights(by_probability=False) == pytest.approx([1 / 3] * 6)
     assert answers.likeliest.tolist() == [0, 3]
+    # A long answer has a probability that float64 does not know.
+    long = replace(answers, log_probabilities=answers.log_probabilities - 5000.0)
+    assert long.weights(by_probability=True) == pytest.approx([0.625, 0.25, 0.125] * 2)
 
 
 def test_what_cannot_be_learned_is_said() -> None:
@@ -65,6 +70,10 @@ def test_what_cannot_be_learned_is_said() -> None:
     few = fit_readout(answers)
     assert isinstance(few, Infeasible)
     assert "it takes 20 questions" in few.reason
+    answers, _ = labelled(40)
+    one_group = fit_readout(replace(answers, groups=["g"] * 40))
+    assert isinstance(one_group, Infeasible)
+    assert "1 groups" in one_group.reason
     answers, states = labelled(40)
     states[5, 0, 0] = np.nan
     with pytest.raises(DataError, match="not finite"):

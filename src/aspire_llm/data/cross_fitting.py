@@ -5,14 +5,13 @@ to judge from them learns to judge another model than the one it meets. Two ways
 was tuned on the others, or questions that are held out of tuning altogether.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aspire_llm.config import SamplingConfig
-from aspire_llm.data.splits import in_groups
 from aspire_llm.errors import DataError
 from aspire_llm.records import Question
+from aspire_llm.selection.folds import deal_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +56,16 @@ def cross_fit(questions: Sequence[Question], config: SamplingConfig, *, seed: in
         return CrossFit(tuned, sampled, folds={})
     if config.folds == 1:
         return CrossFit(everything, everything, folds={})
-    return CrossFit(everything, everything, _divided(everything, [1 / config.folds] * config.folds, seed))
+    return CrossFit(everything, everything, _divided(everything, [1.0] * config.folds, seed))
 
 
 def _divided(questions: Sequence[Question], shares: Sequence[float], seed: int) -> dict[str, int]:
-    """The number of the part that each question is in, by its id; parts are about as large as their shares."""
-    groups = in_groups(questions)
-    if len(groups) < len(shares):
+    """The number of the part that each question is in, by its id."""
+    groups = [question.cluster for question in questions]
+    if (count := len(set(groups))) < len(shares):
         raise DataError(
-            f"the training questions stand in {len(groups)} groups, none of which may stand in two of {len(shares)} "
-            "parts; set stage2.folds to 1 and stage2.held_out to 0"
+            f"the training questions stand in {count} groups, none of which may stand in two of {len(shares)} parts; "
+            "set stage2.folds to 1 and stage2.held_out to 0"
         )
-    random.Random(seed).shuffle(groups)
-    groups.sort(key=len, reverse=True)  # the small ones even out what the large ones leave
-    sizes = [0] * len(shares)
-    parts: dict[str, int] = {}
-    for group in groups:
-        part = min(range(len(shares)), key=lambda own: sizes[own] / shares[own])
-        sizes[part] += len(group)
-        parts |= dict.fromkeys((question.id for question in group), part)
-    return parts
+    parts = deal_groups(groups, shares, seed=seed).tolist()
+    return dict(zip((question.id for question in questions), parts, strict=True))

@@ -32,7 +32,7 @@ def split_questions(
     Raises:
         DataError: A size is negative, there are fewer questions than asked for, or the groups cannot be divided so.
     """
-    groups = in_groups(questions)
+    groups = _group(questions)
     available = sum(map(len, groups))
     asked = f"splits of {_in_words(sizes)} = {sum(sizes.values())} questions were asked for"
     if any(size < 0 for size in sizes.values()):
@@ -65,7 +65,7 @@ def draw_evenly(groups: Sequence[Group], size: int, rng: random.Random) -> tuple
 def sample_evenly(questions: Iterable[Question], size: int, *, seed: int) -> tuple[Question, ...]:
     """As many questions of a data set, evenly over its groups; it depends on the seed, not on their order."""
     rng = random.Random(seed)
-    groups = in_groups(questions)
+    groups = _group(questions)
     rng.shuffle(groups)
     return draw_evenly(groups, size, rng)
 
@@ -74,7 +74,7 @@ def _in_words(sizes: Mapping[Split, int]) -> str:
     return " + ".join(f"{size} {split}" for split, size in sizes.items())
 
 
-def in_groups(questions: Iterable[Question]) -> list[Group]:
+def _group(questions: Iterable[Question]) -> list[Group]:
     """The groups in the order of their names, each in the order of its ids."""
     groups: dict[str, list[Question]] = {}
     for question in questions:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import copy_context
-from functools import partial
+from functools import cached_property, partial
 from threading import RLock
 from typing import Any, Literal, TypeAlias
 
@@ -161,6 +161,14 @@ class Backbone:
         finally:
             for hook in hooks:
                 hook.remove()
+
+    @cached_property
+    def shows_layers(self) -> bool:
+        """Whether `layer_outputs` sees one vector per token of every layer; tried once, on one token."""
+        token = torch.tensor([[self.eos_token_id]], device=self.device)
+        with torch.no_grad(), self.layer_outputs() as outputs:
+            self.model(inputs_embeds=self.embed(token), use_cache=False)
+        return len(outputs) == self.num_layers and all(output.ndim == 3 for output in outputs)
 
     @contextmanager
     def layers_recomputed(self) -> Iterator[None]:

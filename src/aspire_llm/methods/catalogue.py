@@ -112,7 +112,13 @@ METHODS: dict[str, Method] = {
         Method("agreement_margin", "Margin of beams", Family.LIKELIHOOD, _BEYOND),
         Method("fused_likelihood", "Fused, nothing learned", Family.LIKELIHOOD, f"{_BEYOND}: control of Fused"),
         Method("self_evaluation", "Self-evaluation alone", Family.ASKING, _PAPER, Needs.VERDICT, requires=_STAGE_3),
-        Method("states", "States", Family.SUPERVISED, f"{_BEYOND}: linear read-out of hidden states"),
+        Method(
+            "states",
+            "States",
+            Family.SUPERVISED,
+            f"{_BEYOND}: linear read-out of hidden states",
+            requires="states.enabled",
+        ),
         Method(
             "predictive_entropy",
             "Predictive entropy",

@@ -4,14 +4,20 @@ from collections.abc import Sequence
 
 import torch
 
+from aspire_llm.errors import ConfigError
 from aspire_llm.lm.self_evaluation import log_self_evaluation
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.predictor import SelectivePredictor
+from aspire_llm.rundir.directory import RunDirectory
 
 
 def score(answers: AnswerSet) -> list[float]:
     """log P(z_c) by the other model."""
     assert answers.config.rivals.judge is not None
+    if not RunDirectory.open(answers.config.rivals.judge).config.stage3.enabled:
+        raise ConfigError(
+            f"rivals.judge {answers.config.rivals.judge} has no θs (stage3.enabled is off); name another run"
+        )
     with answers.offline():
         judge = SelectivePredictor.load(answers.config.rivals.judge)
     prompts = [judge.encoder.prompt(question) for question in answers.questions]

@@ -6,10 +6,10 @@ from typing import Any
 from aspire_llm.records import SampledAnswer
 
 
-def answer_to_json(answer: SampledAnswer) -> dict[str, Any]:
-    """The text, its tokens and their likelihood."""
+def answer_to_json(answer: SampledAnswer, key: str = "text") -> dict[str, Any]:
+    """The text, under a key, with its tokens and their likelihood."""
     return {
-        "text": answer.text,
+        key: answer.text,
         "token_ids": answer.token_ids,
         "log_likelihood": answer.log_likelihood,
         "num_tokens": answer.num_tokens,

@@ -101,14 +101,9 @@ def outcome_from_json(line: Mapping[str, Any]) -> Prediction | Unanswered:
 
 def untuned_to_json(untuned: UntunedAnswer) -> dict[str, Any]:
     """A line of `predictions_untuned.jsonl`: what the model answers without any adapter."""
-    answer = untuned.sampled
     return {
         **_question_to_json(untuned.question),
-        "answer": answer.text,
-        "token_ids": answer.token_ids,
-        "log_likelihood": answer.log_likelihood,
-        "num_tokens": answer.num_tokens,
-        "terminated": answer.terminated,
+        **answer_to_json(untuned.sampled, "answer"),
         "rouge_l": untuned.rouge_l,
         "correct": untuned.correct,
     }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from aspire_llm.errors import DataError, RunDirectoryError
 from aspire_llm.records import Evidence
+from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.outcomes import Infeasible
 from aspire_llm.selection.parts import Part
 
@@ -152,7 +153,7 @@ class _Table:
         if not np.isfinite(values).all():
             bad = [part.value for part, column in zip(parts, values.T, strict=True) if not np.isfinite(column).all()]
             raise DataError(f"{', '.join(bad)} of {len(answers)} answers: some are not finite")
-        return cls(tuple(parts), values, correct, folds_of(groups, _NUM_FOLDS, seed=seed))
+        return cls(tuple(parts), values, correct, deal_groups(groups, [1.0] * _NUM_FOLDS, seed=seed))
 
     @property
     def varying(self) -> list[Part]:
@@ -184,20 +185,6 @@ class _Table:
 
     def _columns(self, parts: Sequence[Part]) -> Floats:
         return self.values[:, [self.parts.index(part) for part in parts]]
-
-
-def folds_of(groups: Sequence[str], num_folds: int, *, seed: int) -> NDArray[np.int64]:
-    """A fold for each item, `[n]`, such that no group stands in two folds and all have about as many items."""
-    rng = np.random.default_rng(seed)
-    names, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    order = rng.permutation(len(names))
-    order = order[np.argsort(-counts[order], kind="stable")]  # the largest first, so that the rest evens them out
-    sizes, fold_of = np.zeros(num_folds, dtype=np.int64), np.zeros(len(names), dtype=np.int64)
-    for name in order:
-        fold_of[name] = sizes.argmin()
-        sizes[fold_of[name]] += counts[name]
-    folds: NDArray[np.int64] = fold_of[members]
-    return folds
 
 
 def _rises(parts: Sequence[Part]) -> Floats:

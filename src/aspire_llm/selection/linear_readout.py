@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aspire_llm.errors import DataError
-from aspire_llm.selection.fused import folds_of
+from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.outcomes import Infeasible
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ class LabelledStates:
         states: Of all answers at one place, by its number, `[answers, d]`.
         num_places: How many there are.
         correct: Of each answer, boolean `[answers]`.
-        probabilities: Of each answer given its question, `[answers]`, at any scale.
+        log_probabilities: Of each answer given its question, in nats, `[answers]`.
         questions: Number of each answer's question, `[answers]`; a question's first answer is its likeliest.
         groups: Of the questions.
     """
@@ -66,7 +66,7 @@ class LabelledStates:
     states: Callable[[int], NDArray[np.floating]]
     num_places: int
     correct: NDArray[np.bool_]
-    probabilities: Floats
+    log_probabilities: Floats
     questions: NDArray[np.int64]
     groups: Sequence[str]
 
@@ -78,7 +78,11 @@ class LabelledStates:
 
     def weights(self, *, by_probability: bool) -> Floats:
         """Of the answers; each question weighs 1."""
-        own = self.probabilities if by_probability else np.ones(len(self.questions))
+        own = np.ones(len(self.questions))
+        if by_probability:  # against the likeliest of the question: long answers have probabilities beyond float64
+            highest = np.full(len(self.groups), -np.inf)
+            np.maximum.at(highest, self.questions, self.log_probabilities)
+            own = np.exp(self.log_probabilities - highest[self.questions])
         totals = np.bincount(self.questions, own)
         weights: Floats = own / totals[self.questions]
         return weights
@@ -92,8 +96,8 @@ def fit_readout(answers: LabelledStates, *, seed: int = 0) -> LinearReadout | In
         seed: Of the folds.
 
     Returns:
-        The read-out, or why there is none: fewer than 20 questions, or likeliest answers that are all right or all
-        wrong in too many folds.
+        The read-out, or why there is none: too few questions or groups, or likeliest answers of which too few are
+        right, or too few wrong.
 
     Raises:
         DataError: A state is not finite.
@@ -105,7 +109,10 @@ def fit_readout(answers: LabelledStates, *, seed: int = 0) -> LinearReadout | In
             f"of {count} questions' likeliest answers {right} are right; it takes {MIN_QUESTIONS} questions, and "
             f"{_NUM_FOLDS} answers of either kind"
         )
-    search = _Search(answers, folds_of(answers.groups, _NUM_FOLDS, seed=seed)[answers.questions])
+    if (num_groups := len(set(answers.groups))) < _NUM_FOLDS:
+        return Infeasible(f"the questions stand in {num_groups} groups; it takes {_NUM_FOLDS}")
+    folds = deal_groups(answers.groups, [1.0] * _NUM_FOLDS, seed=seed)
+    search = _Search(answers, folds[answers.questions])
     place = max(range(answers.num_places), key=lambda own: search.auroc(own, _FIRST_STRENGTH, by_probability=True))
     strength, by_probability = max(
         ((strength, by_probability) for by_probability in (True, False) for strength in _STRENGTHS),

@@ -22,7 +22,7 @@ from aspire_llm.results.states import StatesReadout
 from aspire_llm.selection import Infeasible
 from aspire_llm.selection.linear_readout import LabelledStates, fit_readout
 
-AnswersReader: TypeAlias = Callable[[Sequence[int], TokenGrid], list[list[AnswerFeatures]]]
+AnswersReader: TypeAlias = Callable[[Sequence[int], TokenGrid, Sequence[int]], list[list[AnswerFeatures]]]
 
 _BYTES = np.dtype(np.float32).itemsize
 
@@ -43,7 +43,7 @@ def learn_states(
         backbone: The model.
         prompts: The questions that were sampled.
         samples: Their labelled answers, likeliest first.
-        read: What the model shows while it reads answers to the questions at some places.
+        read: What some layers show while the model reads answers to the questions at some places.
         config: Layers to choose from, and memory.
         batch_size: Questions read together.
         seed: Of the folds of the cross-validation.
@@ -51,9 +51,11 @@ def learn_states(
     Returns:
         The read-out, or why there is none.
     """
+    if not backbone.shows_layers:
+        return Infeasible("the model does not show what its layers give")
     layers = spread_layers(backbone.num_layers, config.num_layers)
     kept = [list(own[: _answers_kept(len(prompts), len(layers), backbone.width, config)]) for own in samples]
-    states = _states(prompts, kept, read, batch_size)
+    states = _states(prompts, kept, lambda places, grid: read(places, grid, layers), batch_size)
     answers = [own for question in kept for own in question]
 
     def at(place: int) -> NDArray[np.floating]:
@@ -65,7 +67,7 @@ def learn_states(
             at,
             num_places=len(Position) * len(layers),
             correct=np.array([own.correct for own in answers]),
-            probabilities=np.exp([own.answer.sequence_log_probability for own in answers]),
+            log_probabilities=np.array([own.answer.sequence_log_probability for own in answers]),
             questions=np.repeat(np.arange(len(kept)), [len(own) for own in kept]),
             groups=[prompt.question.cluster for prompt in prompts],
         ),
@@ -77,7 +79,7 @@ def learn_states(
     return StatesReadout(found, Position(position).name.lower(), layers[layer])
 
 
-def read_tokens(answer: SampledAnswer) -> tuple[int, ...]:
+def _read_tokens(answer: SampledAnswer) -> tuple[int, ...]:
     """The tokens of an answer that decoding has read when it ends: of one that was cut off, all but the last."""
     return answer.token_ids if answer.terminated else answer.token_ids[:-1]
 
@@ -89,13 +91,16 @@ def _answers_kept(num_questions: int, num_layers: int, width: int, config: State
 
 
 def _states(
-    prompts: Sequence[EncodedPrompt], answers: Sequence[Sequence[LabelledAnswer]], read: AnswersReader, batch_size: int
+    prompts: Sequence[EncodedPrompt],
+    answers: Sequence[Sequence[LabelledAnswer]],
+    read: Callable[[Sequence[int], TokenGrid], list[list[AnswerFeatures]]],
+    batch_size: int,
 ) -> NDArray[np.float32]:
     """Of all answers in order, `[answers, positions, layers, d]`."""
     with progress("states", len(prompts)) as bar:
 
         def states(indices: Sequence[int]) -> list[NDArray[np.float32]]:
-            found = read(indices, [[read_tokens(own.answer) for own in answers[i]] for i in indices])
+            found = read(indices, [[_read_tokens(own.answer) for own in answers[i]] for i in indices])
             bar.update(len(indices))
             return [np.stack([own.hidden for own in question]) for question in found]
 
