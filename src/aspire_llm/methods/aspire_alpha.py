@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from aspire_llm.errors import DataError
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.records import Prediction
-from aspire_llm.selection import AspireScore
+from aspire_llm.selection import AspireScore, defined
+from aspire_llm.selection.metrics import auroc
 
 _ALPHAS = np.linspace(0, 1, 21).tolist()
 
@@ -25,7 +25,7 @@ def best_alpha(predictions: Sequence[Prediction]) -> float:
         DataError: All of them are right, or all are wrong.
     """
     correct = both_kinds(predictions)
-    best: float = max(_ALPHAS, key=lambda alpha: float(roc_auc_score(correct, _mixed(predictions, alpha))))
+    best: float = max(_ALPHAS, key=lambda alpha: defined(auroc(correct, _mixed(predictions, alpha))) or 0.0)
     return best
 
 

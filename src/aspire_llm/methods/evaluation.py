@@ -6,12 +6,12 @@ from pathlib import Path
 from aspire_llm.config import RunConfig
 from aspire_llm.errors import DataError
 from aspire_llm.methods.answer_set import AnswerSet
+from aspire_llm.methods.catalogue import UNTUNED
 from aspire_llm.methods.scoring import score_answers
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
 from aspire_llm.results.calibration import caveats, stored_rule
 from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
 from aspire_llm.results.novelty import NOVELTY
-from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.scores import COSTS, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.selection import Evaluation, Undefined, evaluate
@@ -36,30 +36,30 @@ def evaluate_answers(
         methods: From `resolve_methods`.
         left_out: Of further methods, why they are not among them.
         optional: Whether a method that the data do not allow is left out rather than an error.
-    """
-    missing = score_answers(folder, sets, methods, optional=optional)
-    return evaluate_run(folder, config, methods, left_out={**(left_out or {}), **missing})
-
-
-def evaluate_run(
-    folder: Path, config: RunConfig, methods: Sequence[str], *, left_out: Mapping[str, str] | None = None
-) -> RunMetrics:
-    """Hold the stored scores against the stored labels and write `metrics.json`.
-
-    Args:
-        folder: Holds `predictions.jsonl`, `scores/` and, of the base model, `predictions_untuned.jsonl`.
-        config: Of the run.
-        methods: Names of the methods that come first; whatever else has stored scores follows.
-        left_out: Of methods that could not score these answers, why; the report says so.
 
     Returns:
-        The content of `metrics.json`.
+        The content of `metrics.json`. Methods that are not asked for, but have stored scores, follow the others.
 
     Raises:
         DataError: A prediction has no reference to be held against.
     """
-    predictions = PREDICTIONS.read(folder)
-    untuned = UNTUNED_PREDICTIONS.read(folder) if UNTUNED_PREDICTIONS.exists(folder) else []
+    missing = score_answers(folder, sets, methods, optional=optional)
+    untuned = [own for own in sets[UNTUNED].given if isinstance(own, UntunedAnswer)] if UNTUNED in sets else []
+    return _evaluate_stored(
+        folder, config, sets[""].predictions, untuned, methods, left_out={**(left_out or {}), **missing}
+    )
+
+
+def _evaluate_stored(
+    folder: Path,
+    config: RunConfig,
+    predictions: Sequence[Prediction],
+    untuned: Sequence[UntunedAnswer],
+    methods: Sequence[str],
+    *,
+    left_out: Mapping[str, str],
+) -> RunMetrics:
+    """Hold the stored scores against the labels of the answers and write `metrics.json`."""
     if unknown := sum(own.correct is None for own in predictions):
         raise DataError(f"{unknown} of {len(predictions)} predictions have no reference; evaluation needs answers")
     names = {path.stem for path in (folder / "scores").glob("*.json")}
@@ -87,7 +87,7 @@ def evaluate_run(
         differences=evaluation.differences,
         confidence=evaluation.confidence,
         reference=reference,
-        notes=tuple(_notes(folder, config, predictions, left_out or {})),
+        notes=tuple(_notes(folder, config, predictions, left_out)),
     )
     METRICS.write(folder, metrics)
     COSTS.write(folder, {own.method: own.cost for own in stored})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aspire_llm.errors import ConfigError
 from aspire_llm.records import MethodScores
 from aspire_llm.selection.outcomes import Undefined
-from aspire_llm.selection.ties import tie_blocks
+from aspire_llm.selection.ties import auroc_of_blocks, tie_blocks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -68,7 +68,7 @@ def bootstrap(method: MethodScores, *, seed: int, num_resamples: int = 1000) -> 
     for weights in resampled_weights(method.groups, num_resamples, np.random.default_rng(seed)):
         sizes, hits = blocks.sums(weights), blocks.sums(weights * correct)
         accuracy.append(hits.sum(axis=-1) / sizes.sum(axis=-1))
-        auroc.append(_weighted_auroc(sizes, hits))
+        auroc.append(auroc_of_blocks(sizes, hits))
         auacc.append(_weighted_auacc(sizes, hits))
     return Draws(np.concatenate(accuracy), np.concatenate(auroc), np.concatenate(auacc))
 
@@ -100,19 +100,6 @@ def resampled_weights(groups: Sequence[str], num_resamples: int, rng: np.random.
     for start in range(0, num_resamples, chunk):
         size = min(chunk, num_resamples - start)
         yield rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=size)[:, group_of]
-
-
-def _weighted_auroc(sizes: Ints, hits: Ints) -> Floats:
-    """AUROC = Σ_b hits_b·(wrong below b + wrong in b / 2) / (right·wrong); [r, b] blocks → the defined ones of [r]."""
-    right = hits.sum(axis=-1)
-    wrong = sizes.sum(axis=-1) - right
-    defined = (right > 0) & (wrong > 0)
-    sizes, hits, right, wrong = sizes[defined], hits[defined], right[defined], wrong[defined]
-    wrong_in = sizes - hits
-    wrong_below = wrong[:, None] - np.cumsum(wrong_in, axis=-1)
-    concordant = (hits * (wrong_below + 0.5 * wrong_in)).sum(axis=-1)
-    area: Floats = concordant / (right * wrong)
-    return area
 
 
 def _weighted_auacc(sizes: Ints, hits: Ints) -> Floats:

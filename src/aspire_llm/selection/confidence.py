@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.selection.logistic import fit_logistic
 from aspire_llm.selection.outcomes import Infeasible
 
 Floats = NDArray[np.float64]
@@ -186,24 +187,22 @@ def fit_calibration(
 
 
 def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
-    from sklearn.linear_model import LogisticRegression  # takes a second to import, and a fitted map does without it
-
     if np.ptp(scores) == 0.0:
         rate = float(correct.mean())
         return PlattCalibration(len(scores), slope=0.0, intercept=math.log(rate / (1.0 - rate)))
     centre, spread = float(scores.mean()), float(scores.std())
-    model = LogisticRegression().fit(((scores - centre) / spread)[:, None], correct)
-    slope = float(model.coef_[0, 0]) / spread
+    weights, intercept = fit_logistic(((scores - centre) / spread)[:, None], correct)
+    slope = float(weights[0]) / spread
     if slope < 0.0:
         return Infeasible(
             f"on {len(scores)} calibration answers wrong ones score higher than right ones (slope {slope:.3g}); "
             "such a score carries no confidence"
         )
-    return PlattCalibration(len(scores), slope, intercept=float(model.intercept_[0]) - slope * centre)
+    return PlattCalibration(len(scores), slope, intercept=intercept - slope * centre)
 
 
 def _fit_isotonic(scores: Floats, correct: Bools) -> Calibration:
-    from sklearn.isotonic import IsotonicRegression
+    from sklearn.isotonic import IsotonicRegression  # takes a second to import, and a fitted map does without it
 
     model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, correct.astype(np.float64))
     return IsotonicCalibration(

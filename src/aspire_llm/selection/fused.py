@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from aspire_llm.errors import DataError, RunDirectoryError
 from aspire_llm.records import Evidence
 from aspire_llm.selection.folds import deal_groups
+from aspire_llm.selection.logistic import fit_logistic
 from aspire_llm.selection.outcomes import Infeasible
 from aspire_llm.selection.parts import Part
 
@@ -199,13 +200,10 @@ def _spread(columns: Floats) -> Floats:
 
 def _regression(standard: Floats, correct: NDArray[np.bool_], rises: Floats, strength: float) -> tuple[Floats, float]:
     """Weights `[parts]` and intercept of a logistic regression whose weights are drawn towards a common one."""
-    from sklearn.linear_model import LogisticRegression  # takes a second to import, and a fitted score does without it
-
     if len(set(correct.tolist())) < 2:  # a fold that has all answers of one kind
         rate = (correct.sum() + 1) / (len(correct) + 2)
         return np.zeros(standard.shape[1]), math.log(rate / (1 - rate))
     common = _FREEDOM_OF_COMMON_WEIGHT * (standard @ rises)[:, None]
-    model = LogisticRegression(C=strength, max_iter=1000).fit(np.hstack([standard, common]), correct)
-    own, shared = model.coef_[0, :-1], model.coef_[0, -1]
-    weights: Floats = own + _FREEDOM_OF_COMMON_WEIGHT * shared * rises
-    return weights, float(model.intercept_[0])
+    fitted, intercept = fit_logistic(np.hstack([standard, common]), correct, penalty=1.0 / strength)
+    weights: Floats = fitted[:-1] + _FREEDOM_OF_COMMON_WEIGHT * fitted[-1] * rises
+    return weights, intercept

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from aspire_llm.errors import DataError
 from aspire_llm.selection.folds import deal_groups
-from aspire_llm.selection.outcomes import Infeasible
+from aspire_llm.selection.metrics import auroc
+from aspire_llm.selection.outcomes import Infeasible, defined
 
 Floats = NDArray[np.float64]
 
@@ -136,8 +137,6 @@ class _Search:
         return self._known[key]
 
     def _auroc(self, place: int, strength: float, by_probability: bool) -> float:
-        from sklearn.metrics import roc_auc_score
-
         answers, states = self._answers, _finite(self._answers.states(place))
         weights, log_odds = answers.weights(by_probability=by_probability), np.zeros(len(states))
         for fold in range(_NUM_FOLDS):
@@ -146,7 +145,7 @@ class _Search:
                 coefficients, bias = _regression(states[~own], answers.correct[~own], weights[~own], strength)
                 log_odds[own] = states[own] @ coefficients + bias
         first = answers.likeliest
-        return float(roc_auc_score(answers.correct[first], log_odds[first]))
+        return defined(auroc(answers.correct[first], log_odds[first])) or 0.0  # `fit_readout` saw both kinds
 
     def fitted(self, place: int, strength: float, *, by_probability: bool) -> LinearReadout:
         """The read-out of all answers."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aspire_llm.errors import DataError
 from aspire_llm.selection.outcomes import Undefined
-from aspire_llm.selection.ties import tie_blocks
+from aspire_llm.selection.ties import auroc_of_blocks, tie_blocks
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -27,13 +27,11 @@ def auroc(correct: ArrayLike, score: ArrayLike) -> float | Undefined:
     Returns:
         A number from 0 to 1 (0.5 = no better than chance), or `Undefined` where all answers are right or all wrong.
     """
-    from sklearn.metrics import roc_auc_score  # takes a second to import, and answering questions does without it
-
     right, values = _checked(correct, score)
     if right.all() or not right.any():
         return _one_class(right)
-    # Dense ranks instead of the scores: scikit-learn refuses infinities.
-    return float(roc_auc_score(right, np.unique(values, return_inverse=True)[1]))
+    blocks = tie_blocks(values)
+    return float(auroc_of_blocks(blocks.sums(np.ones_like(right))[None], blocks.sums(right)[None])[0])
 
 
 def roc_curve(correct: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats] | Undefined:

@@ -36,3 +36,21 @@ def tie_blocks(score: NDArray[np.float64]) -> TieBlocks:
     # Comparing neighbours rather than subtracting them keeps a block of −inf together.
     starts = np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1])))
     return TieBlocks(order, starts)
+
+
+def auroc_of_blocks(sizes: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """AUROC = Σ_b hits_b·(wrong below b + wrong in b / 2) / (right·wrong); [r, b] blocks → the defined ones of [r].
+
+    Args:
+        sizes: Answers of each block, most confident first.
+        hits: The correct ones among them.
+    """
+    right = hits.sum(axis=-1)
+    wrong = sizes.sum(axis=-1) - right
+    defined = (right > 0) & (wrong > 0)
+    sizes, hits, right, wrong = sizes[defined], hits[defined], right[defined], wrong[defined]
+    wrong_in = sizes - hits
+    wrong_below = wrong[:, None] - np.cumsum(wrong_in, axis=-1)
+    concordant = (hits * (wrong_below + 0.5 * wrong_in)).sum(axis=-1)
+    area: NDArray[np.float64] = concordant / (right * wrong)
+    return area
