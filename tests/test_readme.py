@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from aspire_llm import run
-from aspire_llm.commands import EMBEDDED_CONFIG
 from aspire_llm.config_files import load_config
+from aspire_llm.demonstration import WORLD
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,7 +23,7 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # A small stand-in for what `make demo` leaves behind.
     changes = [("data.splits", {"train": 16, "validation": 4, "calibration": 20, "test": 4})]
     changes += [("stage1.epochs", 1), ("stage3.epochs", 1), ("stage2.num_beams", 2)]
-    run(load_config(EMBEDDED_CONFIG, changes), "runs/demo")
+    run(load_config(WORLD.config, changes), "runs/demo")
     capsys.readouterr()
     exec(compile(predict, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     jobs = parser.add_subparsers(required=True, metavar="JOB", parser_class=_Parser)
 
     run = jobs.add_parser("run", help="all three stages, predictions, metrics and report")
-    run.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="default: the embedded demonstration")
+    run.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="default: a demonstration")
     run.add_argument("--model", help="a folder, a GGUF file, a hub id, demo or smollm2")
     run.add_argument("--data", help="a file, a folder, a data set name, hf:OWNER/NAME, or demo")
     run.add_argument("--output", type=Path, help="the run directory (default: runs/NAME of the config)")
@@ -124,7 +124,7 @@ def _run(options: argparse.Namespace) -> None:
     from aspire_llm.pipeline import run
     from aspire_llm.studies import run_seeds
 
-    config, output = resolve_run(
+    config, output, said_first = resolve_run(
         options.config,
         model=options.model,
         data=options.data,
@@ -134,6 +134,8 @@ def _run(options: argparse.Namespace) -> None:
     )
     if options.seeds < 1:
         raise ConfigError(f"--seeds got {options.seeds}; at least one run is needed")
+    for sentence in said_first:
+        print(f"aspire-llm: {sentence}", file=sys.stderr)
     asked = {"fresh": options.fresh, "remake": options.remake, "methods": options.methods}
     metrics = run(config, output, **asked) if options.seeds == 1 else run_seeds(config, output, options.seeds, **asked)
     _print_results(output, metrics, _some_answers(output))

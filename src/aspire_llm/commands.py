@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from aspire_llm.config import RunConfig
+from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
 from aspire_llm.data import as_question, find_path, load_questions, plain_name, read_passage
-from aspire_llm.demo import MODEL_DIR
+from aspire_llm.demonstration import Demonstration, demonstration
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
@@ -36,8 +36,6 @@ from aspire_llm.rundir.writing import publish, remove, replacing
 
 Outcome = TypeVar("Outcome", bound=Prediction | Unanswered)
 
-EMBEDDED_CONFIG = MODEL_DIR.with_name("config.yaml")
-
 
 def resolve_run(
     config: Path | None,
@@ -47,10 +45,11 @@ def resolve_run(
     seed: int | None = None,
     overrides: Sequence[str] = (),
     output: Path | None = None,
-) -> tuple[RunConfig, Path]:
+) -> tuple[RunConfig, Path, tuple[str, ...]]:
     """The settings and the directory that `aspire-llm run` means.
 
-    With no config file, model or data the embedded demonstration is meant, with its own settings.
+    With no config file and no data a demonstration is meant, with its own settings, if it is on that model or none is
+    named.
 
     Args:
         config: A YAML file.
@@ -60,11 +59,14 @@ def resolve_run(
         overrides: Each ``key.path=value``.
         output: The directory; by default it is named after the config, the model or the data.
 
+    Returns:
+        Them, and what to say before it begins, in sentences.
+
     Raises:
         ConfigError: The file cannot be read, or a key or value is not known.
         DataError: The data are neither a path nor a name, or both.
     """
-    embedded = config is None and model is None and data is None
+    shown = demonstration(model) if config is None and data is None and model in (None, *MODEL_NAMES) else None
     changes: list[tuple[str, object]] = []
     if model is not None:
         changes.append(("model", model))
@@ -75,10 +77,21 @@ def resolve_run(
     if seed is not None:
         changes.append(("seed", seed))
     changes += [parse_change(text) for text in overrides]
-    resolved = load_config(EMBEDDED_CONFIG if embedded else config, changes)
-    folder = output or Path("runs") / ("demo" if embedded else _name_of(str(config or model or data), "--output"))
+    resolved = load_config(shown[0].config if shown else config, changes)
+    folder = output or Path("runs") / _name_of(str(config or model or data or "demo"), "--output")
     check_apart(folder, {"the config": config})
-    return resolved, folder
+    return resolved, folder, _said_first(*shown, folder) if shown else ()
+
+
+def _said_first(shown: Demonstration, note: str | None, folder: Path) -> tuple[str, ...]:
+    """What a demonstration is, where that may not be what was meant, and how long it takes, where it is to begin."""
+    about = () if folder.exists() else (f"this takes about {_minutes(shown.minutes())} on this machine",)
+    return (*([note] if note else []), *about)
+
+
+def _minutes(count: float) -> str:
+    """In words, as roughly as it is known."""
+    return "a minute" if count < 1.5 else f"{count:.0f} minutes"
 
 
 def _name_of(source: str, option: str) -> str:

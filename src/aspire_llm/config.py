@@ -1,6 +1,6 @@
 """The settings of a run: one frozen, strict section per stage.
 
-Defaults are the paper's where it states them (§4 and appendix). `demo/config.yaml` holds the embedded default's.
+Defaults are the paper's where it states them (§4 and appendix). `demo/*.yaml` hold the demonstrations'.
 """
 
 from pathlib import Path

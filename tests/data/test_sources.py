@@ -67,7 +67,7 @@ def test_a_path_is_a_path(here: Path, source: str, capsys: pytest.CaptureFixture
     source = source.format(name=here.name)
     assert main(["data", "check", source]) == 0
     assert "question rows, 40 questions" in capsys.readouterr().out
-    config, _ = resolve_run(None, model="m", data=source)
+    config, *_ = resolve_run(None, model="m", data=source)
     assert config.data.name is None
     assert sum(map(len, load_splits(config)[0].values())) == 40
 
@@ -90,7 +90,7 @@ def test_embedded_data_sets_load_by_name(name: str, questions, tmp_path: Path, m
     assert load_questions(name) == load_questions(f"name:{name}") == expected
     assert main(["data", "check", name]) == 0
     assert f"{len(expected)} questions" in capsys.readouterr().out
-    config, _ = resolve_run(None, model="m", data=name)
+    config, *_ = resolve_run(None, model="m", data=name)
     assert (config.data.name, config.data.path) == (name, None)
     splits, _ = load_splits(config)
     assert {question.id for own in splits.values() for question in own} <= {question.id for question in expected}
@@ -105,7 +105,7 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_data_on_the_command_line_replace_all_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("data: {name: squad, test: 'squad:validation', validation: other.jsonl}")
-    config, _ = resolve_run(tmp_path / "c.yaml", data="facts")
+    config, *_ = resolve_run(tmp_path / "c.yaml", data="facts")
     assert config.data.sources == {Split.TRAIN: "name:facts"}
 
 

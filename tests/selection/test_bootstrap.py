@@ -37,6 +37,33 @@ def test_weights_equal_repeated_rows(digits: int) -> None:
         assert draws.auacc[i] == pytest.approx(metrics.auacc(correct[rows], scores[rows]), rel=1e-12)
 
 
+def test_a_group_is_drawn_as_often_in_every_run() -> None:
+    """Two seeds of one run share some of their groups: against a resampling of the groups by hand."""
+    first, second = make_method(seed=1), make_method(seed=2, num_groups=30, group_size=3)
+    draws = bootstrap(first, second, seed=7, num_resamples=40)
+    assert isinstance(draws, Draws)
+    (weights,) = module.resampled_weights([*first.groups, *second.groups], 40, np.random.default_rng(7))
+    for i, weight in enumerate(weights):
+        drawn = dict(zip([*first.groups, *second.groups], weight.tolist(), strict=True))
+        aurocs, auaccs = [], []
+        for run in (first, second):
+            rows = np.repeat(np.arange(len(run.scores)), [drawn[group] for group in run.groups])
+            correct, scores = np.array(run.correct)[rows], np.array(run.scores)[rows]
+            aurocs.append(metrics.auroc(correct, scores))
+            auaccs.append(metrics.auacc(correct, scores))
+        assert draws.auroc[i] == pytest.approx(np.mean(aurocs), rel=1e-12)
+        assert draws.auacc[i] == pytest.approx(np.mean(auaccs), rel=1e-12)
+
+
+def test_resamples_that_leave_a_run_out_are_none() -> None:
+    """Two runs without a common group: half of the resamples of two groups draw one of them twice."""
+    runs = [MethodScores("m", (0.1, 0.2), (True, False), (group, group)) for group in ("g", "h")]
+    draws = bootstrap(*runs, seed=0, num_resamples=200)
+    assert isinstance(draws, Draws)
+    assert 60 < len(draws.accuracy) == len(draws.auacc) == len(draws.auroc) < 140
+    np.testing.assert_array_equal(draws.auroc, 0.0)  # the right answer scores lower in both
+
+
 def test_whole_groups_are_drawn_as_many_as_there_are() -> None:
     groups = ("b", "a", "b", "c", "a", "b")
     (weights,) = module.resampled_weights(groups, 400, np.random.default_rng(0))

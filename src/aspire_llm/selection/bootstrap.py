@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aspire_llm.errors import ConfigError
 from aspire_llm.records import MethodScores
 from aspire_llm.selection.outcomes import Undefined
-from aspire_llm.selection.ties import auroc_of_blocks, tie_blocks
+from aspire_llm.selection.ties import auroc_of_blocks, has_both_kinds, tie_blocks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,9 +29,9 @@ class Draws:
     """A method's metrics on every resample.
 
     Attributes:
-        accuracy: float[number of resamples], at full coverage.
+        accuracy: float[number of resamples], at full coverage; of several runs, of resamples that draw from each.
         auroc: float[r], r ≤ number of resamples: a resample in which all answers are right or all wrong has none.
-        auacc: float[number of resamples].
+        auacc: Like `accuracy`.
     """
 
     accuracy: Floats
@@ -43,13 +43,14 @@ class Draws:
         return Draws(self.accuracy - other.accuracy, self.auroc - other.auroc, self.auacc - other.auacc)
 
 
-def bootstrap(method: MethodScores, *, seed: int, num_resamples: int = 1000) -> Draws | Undefined:
+def bootstrap(*runs: MethodScores, seed: int, num_resamples: int = 1000) -> Draws | Undefined:
     """Accuracy, AUROC and AUACC of a method on resampled groups.
 
     The resamples depend on the seed and the groups only: methods with the same groups see the same ones.
 
     Args:
-        method: Scores (higher = more confident), correctness and group of every answer.
+        runs: Scores (higher = more confident), correctness and group of every answer. Of several runs, which differ in
+            their seed, the metrics are means over the runs, and a group is drawn as often in all that it stands in.
         seed: Of the resampling.
         num_resamples: How often to resample.
 
@@ -60,17 +61,23 @@ def bootstrap(method: MethodScores, *, seed: int, num_resamples: int = 1000) -> 
     """
     if num_resamples < 1:
         raise ConfigError(f"got {num_resamples} resamples; the bootstrap needs at least 1")
-    if len(set(method.groups)) < 2:
+    groups = [group for run in runs for group in run.groups]
+    if len(set(groups)) < 2:
         return Undefined("all answers stem from one group, so nothing can be resampled; it takes at least two groups")
-    correct = np.asarray(method.correct, dtype=np.bool_)
-    blocks = tie_blocks(np.asarray(method.scores, dtype=np.float64))
-    accuracy, auroc, auacc = [], [], []
-    for weights in resampled_weights(method.groups, num_resamples, np.random.default_rng(seed)):
-        sizes, hits = blocks.sums(weights), blocks.sums(weights * correct)
-        accuracy.append(hits.sum(axis=-1) / sizes.sum(axis=-1))
-        auroc.append(auroc_of_blocks(sizes, hits))
-        auacc.append(_weighted_auacc(sizes, hits))
-    return Draws(np.concatenate(accuracy), np.concatenate(auroc), np.concatenate(auacc))
+    correct = [np.asarray(run.correct, dtype=np.bool_) for run in runs]
+    blocks = [tie_blocks(np.asarray(run.scores, dtype=np.float64)) for run in runs]
+    ends = np.cumsum([len(own) for own in correct])[:-1]
+    means: list[list[Floats]] = [[], [], []]
+    for weights in resampled_weights(groups, num_resamples, np.random.default_rng(seed)):
+        parts = list(zip(blocks, correct, np.split(weights, ends, axis=1), strict=True))
+        sums = [(own.sums(weight), own.sums(weight * right)) for own, right, weight in parts]
+        drawn = np.all([sizes.any(axis=-1) for sizes, _ in sums], axis=0)  # answers of every run
+        sums = [(sizes[drawn], hits[drawn]) for sizes, hits in sums]
+        both = np.all([has_both_kinds(sizes, hits) for sizes, hits in sums], axis=0)
+        means[0].append(np.mean([hits.sum(axis=-1) / sizes.sum(axis=-1) for sizes, hits in sums], axis=0))
+        means[1].append(np.mean([auroc_of_blocks(sizes[both], hits[both]) for sizes, hits in sums], axis=0))
+        means[2].append(np.mean([_weighted_auacc(sizes, hits) for sizes, hits in sums], axis=0))
+    return Draws(*(np.concatenate(own) for own in means))
 
 
 def accuracy_interval(correct: Sequence[bool], groups: Sequence[str], *, seed: int) -> Interval | Undefined:
@@ -110,7 +117,7 @@ def _weighted_auacc(sizes: Ints, hits: Ints) -> Floats:
     """
     answers, right = np.cumsum(sizes, axis=-1), np.cumsum(hits, axis=-1)
     answers_before, right_before = answers - sizes, right - hits
-    harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, answers.max() + 1))))
+    harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, answers.max(initial=0) + 1))))
     mean = hits / np.maximum(sizes, 1)  # an undrawn block has W = 0 and adds nothing
     per_block = hits + (right_before - mean * answers_before) * (harmonic[answers] - harmonic[answers_before])
     area: Floats = per_block.sum(axis=-1) / answers[:, -1]

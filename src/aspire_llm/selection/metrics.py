@@ -31,7 +31,7 @@ def auroc(correct: ArrayLike, score: ArrayLike) -> float | Undefined:
     if right.all() or not right.any():
         return _one_class(right)
     blocks = tie_blocks(values)
-    return float(auroc_of_blocks(blocks.sums(np.ones_like(right))[None], blocks.sums(right)[None])[0])
+    return float(auroc_of_blocks(blocks.sums(np.ones_like(right)), blocks.sums(right)))
 
 
 def roc_curve(correct: ArrayLike, score: ArrayLike) -> tuple[Floats, Floats] | Undefined:

@@ -38,19 +38,23 @@ def tie_blocks(score: NDArray[np.float64]) -> TieBlocks:
     return TieBlocks(order, starts)
 
 
+def has_both_kinds(sizes: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether there are right answers and wrong ones, so that AUROC is defined; [..., b] blocks → [...]."""
+    right, answers = hits.sum(axis=-1), sizes.sum(axis=-1)
+    both: NDArray[np.bool_] = (right > 0) & (right < answers)
+    return both
+
+
 def auroc_of_blocks(sizes: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """AUROC = Σ_b hits_b·(wrong below b + wrong in b / 2) / (right·wrong); [r, b] blocks → the defined ones of [r].
+    """AUROC = Σ_b hits_b·(wrong below b + wrong in b / 2) / (right·wrong); [..., b] blocks of both kinds → [...].
 
     Args:
         sizes: Answers of each block, most confident first.
         hits: The correct ones among them.
     """
-    right = hits.sum(axis=-1)
-    wrong = sizes.sum(axis=-1) - right
-    defined = (right > 0) & (wrong > 0)
-    sizes, hits, right, wrong = sizes[defined], hits[defined], right[defined], wrong[defined]
     wrong_in = sizes - hits
-    wrong_below = wrong[:, None] - np.cumsum(wrong_in, axis=-1)
+    right, wrong = hits.sum(axis=-1), wrong_in.sum(axis=-1)
+    wrong_below = wrong[..., None] - np.cumsum(wrong_in, axis=-1)
     concordant = (hits * (wrong_below + 0.5 * wrong_in)).sum(axis=-1)
     area: NDArray[np.float64] = concordant / (right * wrong)
     return area

@@ -1,0 +1,1 @@
+"""What is claimed, measured: tasks over seeds, and the page that says how they fell."""

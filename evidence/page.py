@@ -1,0 +1,129 @@
+"""`docs/evidence.md`, written from the runs: whichever way they fell."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aspire_llm.methods.catalogue import in_order, method_label
+from aspire_llm.records import Answers
+from aspire_llm.report.estimates import estimate
+from aspire_llm.report.run_results import RunResults
+from aspire_llm.report.tables import Column, Estimate, Kind, Table
+from aspire_llm.report.writers import as_markdown
+from aspire_llm.rundir.writing import write_text
+from aspire_llm.selection import Undefined, defined
+from aspire_llm.selection.evaluation import Difference
+from aspire_llm.selection.pooled import PooledMethods
+from evidence.tasks import Task
+
+_INTRODUCTION = """# Evidence
+
+Written by `make evidence` from its runs. Every seed draws its own splits; everything is chosen on validation questions
+or samples, nothing on test questions. Figures are means over the seeds in percent; brackets are 95% intervals by
+bootstrap over groups, which are drawn once for all seeds, and differences are paired. *Cost* is the time a question
+takes, answering once = 1, from the machine that ran seed {seed}.
+"""
+
+# What is claimed: a method against its rivals, of which the better counts.
+_CLAIMS = (
+    ("aspire", ("perplexity",), "The paper's score against the likelihood"),
+    ("fused", ("perplexity", "sequence_log_probability"), "The fused score against the better likelihood"),
+    ("fused", ("fused_likelihood",), "The same against its refit without what is learned (states, θs)"),
+    ("fused", ("aspire",), "The fused score against the paper's"),
+)
+
+
+def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: Of the page.
+        tasks: The finished runs of each task; of tasks without any nothing is said.
+    """
+    ran = {task: runs for task, runs in tasks.items() if runs}
+    seed = next((runs[0].config.seed for runs in ran.values() if runs[0].config), 0)
+    parts = [_INTRODUCTION.format(seed=seed), *(section(task, runs) for task, runs in ran.items())]
+    write_text(path, "\n".join(parts))
+
+
+def section(task: Task, runs: Sequence[RunResults]) -> str:
+    """What the page says of a task."""
+    pooled = PooledMethods([run.method_scores(Answers.TUNED) for run in runs])
+    seeds = ", ".join(str(run.config.seed) for run in runs if run.config)
+    accuracies = [run.metrics.accuracy for run in runs]
+    malformed = max(run.metrics.malformed for run in runs)
+    facts = [
+        f"{task.setting} Seeds {seeds}; {sum(run.metrics.n for run in runs):,} test questions in all, accuracy "
+        f"{_percent(accuracies)}; {malformed:.1%} malformed answers at most.",
+        *([f"Before tuning the accuracy is {_percent(before)}."] if (before := _before(runs)) else []),
+    ]
+    tables = [claims_table(pooled), methods_table(pooled, runs)]
+    return "\n\n".join([f"## {task.title}", *facts, *(as_markdown(table) for table in tables)])
+
+
+def claims_table(pooled: PooledMethods) -> Table:
+    """The claims, each against the better of its rivals."""
+    claims = [
+        (text, name, pooled.better("auroc", *rivals))
+        for name, rivals, text in _CLAIMS
+        if {name, *rivals} <= set(pooled.names)
+    ]
+    differences = [
+        {metric: pooled.difference(name, rival, metric) for metric in ("auroc", "auacc")} for _, name, rival in claims
+    ]
+    columns = [
+        Column("claim", "Claim", [text for text, *_ in claims]),
+        Column("pair", "Difference", [f"{method_label(name)} − {method_label(rival)}" for _, name, rival in claims]),
+        Column("auroc", "AUROC", [_estimate(own["auroc"]) for own in differences], Kind.POINTS),
+        Column("auacc", "AUACC", [_estimate(own["auacc"]) for own in differences], Kind.POINTS),
+        Column("verdict", "Shown?", [_verdict(own["auroc"]) for own in differences]),
+    ]
+    return Table("claims", "What is claimed, in percentage points.", columns)
+
+
+def methods_table(pooled: PooledMethods, runs: Sequence[RunResults]) -> Table:
+    """Every method, and the fused score minus it."""
+    names = in_order(pooled.names)
+    costs = runs[0].costs
+    reference = runs[0].metrics.reference
+    columns = [
+        Column("method", "Method", [method_label(name) for name in names]),
+        *(
+            Column(metric, metric.upper(), [_estimate(pooled.figure(name, metric)) for name in names], Kind.PERCENT)
+            for metric in ("auroc", "auacc")
+        ),
+        Column(
+            "difference",
+            f"{method_label(reference)} − it, AUROC",
+            [None if name == reference else _estimate(pooled.difference(reference, name, "auroc")) for name in names],
+            Kind.POINTS,
+        ),
+        Column(
+            "cost",
+            "Cost",
+            [Estimate(costs[name].relative) if name in costs else None for name in names],
+            Kind.NUMBER,
+        ),
+    ]
+    return Table("methods", "Every method on the same answers.", columns)
+
+
+def _verdict(difference: Difference) -> str:
+    if isinstance(difference.ci, Undefined):
+        return f"unknown: {difference.ci.reason}"
+    low, high = difference.ci
+    return "yes" if low > 0.0 else "no: the contrary is" if high < 0.0 else "no"
+
+
+def _estimate(figure: Difference) -> Estimate:
+    return estimate(figure.estimate, figure.ci)
+
+
+def _before(runs: Sequence[RunResults]) -> list[float]:
+    known = [defined(run.metrics.accuracy_before) for run in runs]
+    return [value for value in known if value is not None]
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return f"{100 * float(np.mean(shares)):.1f}% ({', '.join(f'{share:.1%}' for share in shares)})"
