@@ -8,13 +8,14 @@ import numpy as np
 from aspire_llm.methods.catalogue import in_order, method_label
 from aspire_llm.records import Answers
 from aspire_llm.report.estimates import estimate
-from aspire_llm.report.run_results import RunResults
+from aspire_llm.report.run_results import RunResults, group_of
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
 from aspire_llm.report.writers import as_markdown
 from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import Undefined, defined
 from aspire_llm.selection.evaluation import Difference
-from aspire_llm.selection.pooled import PooledMethods
+from aspire_llm.selection.pooled import PooledMethods, accuracy_difference
+from aspire_llm.selection.reranking import reranked_correct
 from evidence.tasks import Task
 
 _INTRODUCTION = """# Evidence
@@ -24,6 +25,8 @@ or samples, nothing on test questions. Figures are means over the seeds in perce
 bootstrap over groups, which are drawn once for all seeds, and differences are paired. *Cost* is the time a question
 takes, answering once = 1, from the machine that ran seed {seed}.
 """
+
+CANDIDATES = 4
 
 # What is claimed: a method against its rivals, of which the better counts.
 _CLAIMS = (
@@ -58,8 +61,31 @@ def section(task: Task, runs: Sequence[RunResults]) -> str:
         f"{_percent(accuracies)}; {malformed:.1%} malformed answers at most.",
         *([f"Before tuning the accuracy is {_percent(before)}."] if (before := _before(runs)) else []),
     ]
+    facts += reranking(runs)
     tables = [claims_table(pooled), methods_table(pooled, runs)]
     return "\n\n".join([f"## {task.title}", *facts, *(as_markdown(table) for table in tables)])
+
+
+def reranking(runs: Sequence[RunResults]) -> list[str]:
+    """What answering with the beam that the fused score ranks first would do to the accuracy."""
+    before, after, groups = [], [], []
+    for run in runs:
+        if run.fused is None or run.config is None:
+            return []
+        correct = reranked_correct(run.predictions, run.fused, CANDIDATES, run.config.correctness.eval_threshold)
+        if correct is None or not all(own.scored.evidence.beam_states for own in run.predictions):
+            return []
+        after.append(correct)
+        before.append([bool(own.correct) for own in run.predictions])
+        groups.append([group_of(own) for own in run.predictions])
+    difference = accuracy_difference(after, before, groups)
+    bounds = defined(difference.ci)
+    spread = f" ({100 * bounds[0]:+.1f} to {100 * bounds[1]:+.1f})" if bounds else ""
+    return [
+        f"Answering with the one of the {CANDIDATES} likeliest beams that the fused score ranks first would give "
+        f"{_percent([float(np.mean(own)) for own in after])}: {100 * float(defined(difference.estimate) or 0):+.1f} "
+        f"points{spread}."
+    ]
 
 
 def claims_table(pooled: PooledMethods) -> Table:

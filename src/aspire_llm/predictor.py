@@ -177,7 +177,7 @@ class SelectivePredictor:
         recorder = StateRecorder(self.model.backbone, [self._states.layer] if self._states else ())
         decoded = decode_likeliest(self.model, prompts, self._config, recorder)
         chosen = [hypotheses[0] for hypotheses in decoded.hypotheses]
-        states = self._log_odds(recorder, chosen)
+        states = self._log_odds(recorder, decoded.hypotheses)
         novelty: Sequence[float | None] = [None] * len(prompts)
         if isinstance(self._novelty, NoveltyGuard):
             groups = [prompt.question.cluster for prompt in prompts]
@@ -190,20 +190,22 @@ class SelectivePredictor:
         self.seconds["answer"] += answered - started
         self.seconds["self_evaluation"] += time.perf_counter() - answered
         return [
-            _Found(Evidence(beams[0], verdict, odds, beams), p_value)
+            _Found(Evidence(beams[0], verdict, odds[0] if odds else None, beams, odds), p_value)
             for beams, verdict, odds, p_value in zip(self._beams(decoded), verdicts, states, novelty, strict=True)
         ]
 
     def _beams(self, decoded: Decoded) -> list[tuple[SampledAnswer, ...]]:
         return [tuple(self.encoder.sampled_answer(own) for own in beams) for beams in decoded.hypotheses]
 
-    def _log_odds(self, recorder: StateRecorder, chosen: Sequence[Hypothesis]) -> Sequence[float | None]:
-        """What the read-out of states says of one hypothesis per question."""
+    def _log_odds(self, recorder: StateRecorder, hypotheses: Sequence[Sequence[Hypothesis]]) -> list[tuple[float, ...]]:
+        """What the read-out of states says of the hypotheses of each question."""
         if self._states is None:
-            return [None] * len(chosen)
-        position = Position[self._states.position.upper()]
-        states = [recorder.states(i, own.rows)[position, 0] for i, own in enumerate(chosen)]
-        log_odds: list[float] = self._states.readout.log_odds(torch.stack(states).cpu().numpy()).tolist()
+            return [()] * len(hypotheses)
+        position, readout = Position[self._states.position.upper()], self._states.readout
+        log_odds = []
+        for place, beams in enumerate(hypotheses):
+            states = torch.stack([recorder.states(place, own.rows)[position, 0] for own in beams])
+            log_odds.append(tuple(readout.log_odds(states.cpu().numpy()).tolist()))
         return log_odds
 
     def _rouge_l(self, question: Question, answer: SampledAnswer) -> float | None:

@@ -122,12 +122,14 @@ class Evidence:
         log_self_eval: log P(z_c | x, ŷ) in nats, computed without leaving log space; None where θs was not asked.
         states: Log-odds of a correct answer by the hidden states of `[θp] [x] [ŷ]`; None where they were not read.
         beams: All hypotheses of the search, likeliest first, the answer among them; empty where they are not known.
+        beam_states: What `states` is, of each of the beams; empty where they were not read.
     """
 
     answer: SampledAnswer
     log_self_eval: float | None = None
     states: float | None = None
     beams: tuple[SampledAnswer, ...] = field(default=(), repr=False)
+    beam_states: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def self_eval(self) -> float | None:

@@ -1,6 +1,7 @@
 """Predictions as they are stored: a line per question, of the tuned model and of the untuned one."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 from aspire_llm.records import (
@@ -8,6 +9,7 @@ from aspire_llm.records import (
     LabelledAnswer,
     Prediction,
     Question,
+    SampledAnswer,
     ScoredAnswer,
     Unanswered,
     UntunedAnswer,
@@ -50,10 +52,15 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
 
 def stored_to_json(prediction: Prediction) -> dict[str, Any]:
     """A line of `predictions.jsonl`: that for users, and the other hypotheses of the search."""
+    evidence = prediction.scored.evidence
     return {
         **prediction_to_json(prediction),
-        "beams": [answer_to_json(own) for own in prediction.scored.evidence.beams],
+        "beams": [_beam_to_json(*own) for own in zip_longest(evidence.beams, evidence.beam_states)],
     }
+
+
+def _beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
+    return answer_to_json(beam) | ({} if states is None else {"states": states})
 
 
 def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
@@ -66,6 +73,7 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
                 log_self_eval=_float_or_none(line["log_self_eval"]),
                 states=_float_or_none(line.get("states")),
                 beams=tuple(answer_from_json(own) for own in line.get("beams", ())),
+                beam_states=tuple(float(own["states"]) for own in line.get("beams", ()) if "states" in own),
             ),
             selection_score=float(line["selection_score"]),
         ),

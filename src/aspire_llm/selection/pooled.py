@@ -20,6 +20,29 @@ from aspire_llm.selection.outcomes import Undefined, defined
 METRICS = ("auroc", "auacc")
 
 
+def accuracy_difference(
+    after: Sequence[Sequence[bool]], before: Sequence[Sequence[bool]], groups: Sequence[Sequence[str]], *, seed: int = 0
+) -> Difference:
+    """The mean over runs of the share of right answers, minus that of other answers to the same questions.
+
+    Args:
+        after, before: Of each run, whether its answers are right.
+        groups: Of their questions.
+        seed: Of the bootstrap.
+    """
+    draws = []
+    for correct in (after, before):
+        runs = [
+            MethodScores("accuracy", (0.0,) * len(own), tuple(own), tuple(its))
+            for own, its in zip(correct, groups, strict=True)
+        ]
+        draws.append(bootstrap(*runs, seed=seed))
+    estimate = float(np.mean([np.mean(own) for own in after]) - np.mean([np.mean(own) for own in before]))
+    if isinstance(draws[0], Undefined) or isinstance(draws[1], Undefined):
+        return Difference(estimate, Undefined("all answers stem from one group; an interval takes at least two"))
+    return Difference(estimate, percentile_interval(draws[0].accuracy - draws[1].accuracy))
+
+
 class PooledMethods:
     """The methods that all runs have.
 
