@@ -12,6 +12,7 @@ from typing import TypeVar
 from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
 from aspire_llm.data import as_question, find_path, load_questions, plain_name, read_passage
+from aspire_llm.demo import find_run
 from aspire_llm.demonstration import Demonstration, demonstration
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
@@ -153,7 +154,7 @@ def predict_file(run: Path, source: Path, output: Path) -> FileSummary:
     """
     from aspire_llm.predictor import SelectivePredictor
 
-    directory = RunDirectory.open(run)
+    directory = RunDirectory.open(run := find_run(run))
     with as_file(source) as file:
         questions = load_questions(file, require_answers=False)
     size = BATCHES_AT_ONCE * directory.config.stage2.batch_size

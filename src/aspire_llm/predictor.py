@@ -10,6 +10,7 @@ import torch
 from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
 from aspire_llm.data import as_question
+from aspire_llm.demo import find_run
 from aspire_llm.errors import AspireError, DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
@@ -107,14 +108,14 @@ class SelectivePredictor:
         """The predictor of a finished run.
 
         Args:
-            run: Its directory.
+            run: Its directory; ``demo`` is the one that ships with this package.
             device: Another device than the run was made on.
 
         Raises:
             RunDirectoryError: There is no run, it was not finished, or its model has changed.
             ModelError: Its model cannot be loaded.
         """
-        directory = RunDirectory.open(Path(run))
+        directory = RunDirectory.open(find_run(run))
         config = directory.config
         check_model(directory.path, config.model, config.prompts)
         backbone = load_model(config, device)
