@@ -13,7 +13,7 @@ from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
 from aspire_llm.data import as_question, find_path, load_questions, plain_name, read_passage
 from aspire_llm.demo import find_run
-from aspire_llm.demonstration import Demonstration, demonstration
+from aspire_llm.demonstration import demonstration, introduction
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
@@ -81,18 +81,7 @@ def resolve_run(
     resolved = load_config(shown[0].config if shown else config, changes)
     folder = output or Path("runs") / _name_of(str(config or model or data or "demo"), "--output")
     check_apart(folder, {"the config": config})
-    return resolved, folder, _said_first(*shown, folder) if shown else ()
-
-
-def _said_first(shown: Demonstration, note: str | None, folder: Path) -> tuple[str, ...]:
-    """What a demonstration is, where that may not be what was meant, and how long it takes, where it is to begin."""
-    about = () if folder.exists() else (f"this takes about {_minutes(shown.minutes())} on this machine",)
-    return (*([note] if note else []), *about)
-
-
-def _minutes(count: float) -> str:
-    """In words, as roughly as it is known."""
-    return "a minute" if count < 1.5 else f"{count:.0f} minutes"
+    return resolved, folder, introduction(*shown, folder) if shown else ()
 
 
 def _name_of(source: str, option: str) -> str:

@@ -60,6 +60,16 @@ def why_no_real_model() -> str | None:
     return None
 
 
+def introduction(shown: Demonstration, note: str | None, folder: Path) -> tuple[str, ...]:
+    """What to say before a demonstration: that it is not the one meant, and how long it takes, where it is to begin."""
+    about = () if folder.exists() else (f"this takes about {_in_words(shown.minutes())} on this machine",)
+    return (*([note] if note else []), *about)
+
+
+def _in_words(minutes: float) -> str:
+    return "a minute" if minutes < 1.5 else f"{minutes:.0f} minutes"
+
+
 def _products_a_second() -> float:
     """Rate of float32 products in flop/s: the best of a few, since other programs may be at work."""
     square = np.ones((_PRODUCT, _PRODUCT), dtype=np.float32)

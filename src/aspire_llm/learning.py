@@ -108,6 +108,8 @@ class Learning:
         config = self._config.stage3
         self._samplers.make_ready()
         budget = None if config.kept_prefixes == "auto" else config.kept_prefixes * 2**20
+        if config.epochs == 1:  # nothing comes back
+            budget = 0
         kept = KeptPrefixes(self._backbone, budget)
 
         def loss(adapter: Adapter) -> Loss[VerdictExample]:
