@@ -143,6 +143,7 @@ class RivalsConfig(Section):
     """What the methods that ASPIRE is compared with are given.
 
     Attributes:
+        untuned: Whether the model before tuning answers the test questions, too, and its likelihood is a method.
         num_samples: m, answers drawn for each test question.
         temperature: Of these draws.
         nli_model: Folder or hub id of the NLI model of semantic entropy and SAR.
@@ -150,6 +151,7 @@ class RivalsConfig(Section):
         judge: Run directory of another model, whose θs judges these answers as a control.
     """
 
+    untuned: bool = True
     num_samples: Count = 10
     temperature: float = Field(default=0.5, gt=0)
     nli_model: str | None = None

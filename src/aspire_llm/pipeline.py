@@ -203,18 +203,12 @@ class Pipeline:
             self.learning.learn_self_evaluation()
 
     def predict(self) -> None:
-        """The untuned model's answers, scores of the calibration split, confidence from them, and predictions."""
+        """The untuned model's answers, where they are wanted, confidence from the calibration split, predictions."""
         if not NOVELTY.exists(self.folder):
             self._forget_predictions()
             self.model.learn_novelty()
-        untuned = self._fill(
-            UNTUNED_PREDICTIONS,
-            "prediction before tuning",
-            len(self.questions[Split.TEST]),
-            lambda: self.model.prompts[Split.TEST],
-            lambda prompts: self.model.answer_untuned(prompts),
-        )
-        UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
+        if self.config.rivals.untuned:
+            self._predict_untuned()
         fused = None
         if self.config.score.kind == "fused":
             fused = fit_validation_fused(self.validation_predictions(), self.config)
@@ -227,6 +221,17 @@ class Pipeline:
         self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
         for caveat in caveats(rule, NOVELTY.read(self.folder)):
             print(f"aspire-llm: warning: {caveat}", file=sys.stderr)
+
+    def _predict_untuned(self) -> None:
+        """The base model's answers to the test questions."""
+        untuned = self._fill(
+            UNTUNED_PREDICTIONS,
+            "prediction before tuning",
+            len(self.questions[Split.TEST]),
+            lambda: self.model.prompts[Split.TEST],
+            lambda prompts: self.model.answer_untuned(prompts),
+        )
+        UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
 
     def _forget_predictions(self) -> None:
         """Those of an earlier version, which were made without what is learned now."""
@@ -251,8 +256,10 @@ class Pipeline:
                 suffix=suffix,
             )
 
-        untuned = UNTUNED_PREDICTIONS.read(self.folder)
-        return {"": answers("", PREDICTIONS.read(self.folder)), UNTUNED: answers(UNTUNED, untuned)}
+        sets = {"": answers("", PREDICTIONS.read(self.folder))}
+        if self.config.rivals.untuned:
+            sets[UNTUNED] = answers(UNTUNED, UNTUNED_PREDICTIONS.read(self.folder))
+        return sets
 
     def source(self, prompts: "Sequence[EncodedPrompt]", *, tuned: bool = True) -> "ModelSource":
         """What the model offers to methods that score its answers.

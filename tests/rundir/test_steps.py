@@ -83,6 +83,7 @@ CHANGES: dict[str, Any] = {
     "score.calibration": "isotonic",
     "score.abstain_below": 0.05,
     "score.novelty_level": 0.5,
+    "rivals.untuned": False,
     "rivals.num_samples": 3,
     "rivals.temperature": 1.0,
     "correctness.train_threshold": 0.7,

@@ -68,7 +68,7 @@ def score_answers(
     (folder / "scores").mkdir(exist_ok=True)
     for path in (folder / "scores").glob("*.json"):
         suffix = UNTUNED if path.stem.endswith(UNTUNED) else ""
-        if suffix in sets and not _is_stored(folder, path.stem, sets[suffix]):
+        if suffix not in sets or not _is_stored(folder, path.stem, sets[suffix]):
             path.unlink()  # of other questions, which were answered here before, or of a model that has changed
     left_out: dict[str, str] = {}
     for name in _with_stored_cheap(folder, names):

@@ -79,7 +79,7 @@ OUTPUTS = (
     Output("samples.jsonl", ("task_adapter", "task_[0-9]*_adapter"), ("stage2",), "stage2"),
     Output("states.safetensors", ("samples.jsonl",), ("states", "correctness.train_threshold"), "states"),
     Output("self_eval_adapter", ("samples.jsonl",), ("stage3", "correctness.train_threshold"), "stage3", trains=True),
-    Output("predictions_untuned.jsonl", _READ, _BEAMS, "prediction"),
+    Output("predictions_untuned.jsonl", _READ, (*_BEAMS, "rivals.untuned"), "prediction"),
     Output("novelty.safetensors", ("task_adapter",), (), "prediction"),
     Output("calibration_predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
     Output("predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
