@@ -34,6 +34,7 @@ WAYS: dict[str, list[tuple[str, object]]] = {
     "the run's": [],
     "two epochs": [("stage3.epochs", 2)],
     "four wrong answers": [("stage3.max_wrong", 4)],
+    "four wrong answers two epochs": [("stage3.max_wrong", 4), ("stage3.epochs", 2)],
     "likeliest alone": [("stage3.learn_from", "likeliest"), ("stage3.epochs", 4)],
     "soft prompt": [
         ("stage3.adapter", "soft_prompt"),
