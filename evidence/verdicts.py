@@ -66,7 +66,8 @@ def learn(run: Path, folder: Path, changes: Sequence[tuple[str, object]]) -> Non
     if not (folder / "self_eval_adapter").is_dir():
         Learning(directory, model).learn_self_evaluation()
     for split, given in _GIVEN.items():
-        verdicts_file(split).write(folder, _verdicts(model, model.prompts[split], given.read(run)))
+        if given.exists(run):  # only a run that chooses on validation answers has them
+            verdicts_file(split).write(folder, _verdicts(model, model.prompts[split], given.read(run)))
 
 
 def _verdicts(model: RunModel, prompts: Sequence[EncodedPrompt], given: Sequence[Prediction]) -> list[float]:

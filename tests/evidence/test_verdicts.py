@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from aspire_llm.records import Split
-from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
+from aspire_llm.results.predictions import PREDICTIONS
 from evidence.verdicts import learn, verdicts_file
 
 
 def test_the_run_s_own_verdicts_are_found_again(finished: Path, tmp_path: Path) -> None:
     learn(finished, tmp_path, [])
-    for split, file in ((Split.TEST, PREDICTIONS), (Split.VALIDATION, VALIDATION_PREDICTIONS)):
-        stored = [own.scored.evidence.log_self_eval for own in file.read(finished)]
-        assert verdicts_file(split).read(tmp_path) == pytest.approx(stored, abs=1e-4)
+    stored = [own.scored.evidence.log_self_eval for own in PREDICTIONS.read(finished)]
+    assert verdicts_file(Split.TEST).read(tmp_path) == pytest.approx(stored, abs=1e-4)
+    assert not verdicts_file(Split.VALIDATION).exists(tmp_path)  # the run made no predictions for it
 
 
 def test_another_way_learns_another(finished: Path, tmp_path: Path) -> None:

@@ -10,10 +10,13 @@ from stored import lines_of, scores_of
 from aspire_llm import run
 from aspire_llm.commands import evaluate
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import with_changes
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.model import Backbone
 from aspire_llm.methods.scoring import resolve_methods
+from aspire_llm.results.metrics import METRICS
+from aspire_llm.rundir.directory import RunDirectory
 
 
 @pytest.fixture
@@ -87,6 +90,21 @@ def test_names_are_checked_before_anything_runs(config: RunConfig) -> None:
     with pytest.raises(ConfigError, match=r"semantic_entropy: rivals.nli_model is not set"):
         resolve_methods("aspire,semantic_entropy", config)
     assert resolve_methods("perplexity", config)[0] == ["aspire", "perplexity"]
+
+
+def test_a_run_without_the_untuned_model_s_answers(finished: Path, tmp_path: Path) -> None:
+    """Its figures are the others', and the methods of the untuned model go, stored scores and all."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    before = METRICS.read(folder)
+    lean = with_changes(RunDirectory.open(folder).config, [("rivals.untuned", False)])
+    metrics = run(lean, folder)
+    assert metrics.accuracy_before is None
+    assert not (folder / "predictions_untuned.jsonl").exists()
+    assert not [name for name in metrics.methods if name.endswith("_untuned")]
+    assert all(metrics.methods[name] == before.methods[name] for name in ("aspire", "perplexity", "p_true"))
+    with pytest.raises(ConfigError, match=r"p_true_untuned: rivals.untuned is not set"):
+        run(lean, folder, methods="p_true_untuned")
 
 
 def test_cheap_methods_of_a_finished_run_load_no_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def resolve_methods(text: str | None, config: RunConfig) -> tuple[list[str], dic
         ConfigError: A name is not known, or the method lacks a setting.
     """
     known = [*METHODS, *(name + UNTUNED for name, method in METHODS.items() if method.untuned)]
-    lacking = {name: reason for name in known if (reason := _lacks(METHODS[base_name(name)], config))}
+    lacking = {name: reason for name in known if (reason := _lacks(name, config))}
     own = ["fused", "fused_likelihood"] if config.score.kind == "fused" else []  # they take validation answers
     if text is None:
         return [name for name in (*own, *CHEAP) if name not in lacking], {}
@@ -156,9 +156,10 @@ def _asked(method: Method, answers: AnswerSet) -> str | None:
     )
 
 
-def _lacks(method: Method, config: RunConfig) -> str | None:
-    if method.requires is None:
-        return None
-    section, key = method.requires.split(".")
-    given = getattr(getattr(config, section), key)
-    return None if given else f"{method.requires} is not set"
+def _lacks(name: str, config: RunConfig) -> str | None:
+    requires = (METHODS[base_name(name)].requires, None if name == base_name(name) else "rivals.untuned")
+    for setting in filter(None, requires):
+        section, key = setting.split(".")
+        if not getattr(getattr(config, section), key):
+            return f"{setting} is not set"
+    return None
