@@ -4,6 +4,7 @@ Adapters are kept in float16. θs is left out where the run's score does without
 """
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def ship(run: Path, folder: Path) -> None:
     config = RunDirectory.open(run).config
     needs = stored_rule(run, config).scoring.needs
     folder.mkdir(parents=True)
-    for name in (MARKER, PROVENANCE.name, EXAMPLES.name, CALIBRATION.name, FUSED.name, NOVELTY.name, STATES.name):
+    (folder / MARKER).touch()
+    for name in (PROVENANCE.name, EXAMPLES.name, CALIBRATION.name, FUSED.name, NOVELTY.name, STATES.name):
         if (run / name).is_file():
             shutil.copyfile(run / name, folder / name)
     for adapter in (TASK, *([SELF_EVALUATION] if Part.VERDICT in needs else [])):
@@ -46,6 +48,11 @@ def ship(run: Path, folder: Path) -> None:
         shutil.copytree(run / name, folder / name)
         weights = folder / name / "adapter_model.safetensors"
         write_tensors(weights, {key: own.to(torch.float16) for key, own in load_file(weights).items()})
+        about = folder / name / "adapter_config.json"
+        known = json.loads(about.read_text(encoding="utf-8"))
+        about.write_text(
+            json.dumps(known | {"base_model_name_or_path": config.model}, indent=2) + "\n", encoding="utf-8"
+        )
     lean = with_changes(config, [("stage3.enabled", Part.VERDICT in needs), ("states.enabled", Part.STATES in needs)])
     (folder / CONFIG).write_text(lean.to_yaml(), encoding="utf-8")
 

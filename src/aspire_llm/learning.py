@@ -5,13 +5,15 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TypeAlias, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, load_adapter, new_adapter, save_adapter
-from aspire_llm.lm.answer_features import AnswerFeatures, answer_features
+from aspire_llm.lm.answer_features import answer_states
 from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.self_evaluation import num_positions
@@ -88,14 +90,14 @@ class Learning:
         """The read-out of hidden states, from the answers that the run holds, behind the θp that gave them."""
         config, prompts = self._config, self._model.sampled_prompts(Split.TRAIN)
 
-        def read(places: Sequence[int], answers: TokenGrid, layers: Sequence[int]) -> list[list[AnswerFeatures]]:
+        def read(places: Sequence[int], answers: TokenGrid, layers: Sequence[int]) -> list[NDArray[np.float32]]:
             own = [prompts[place] for place in places]
 
-            def features(task: Adapter, part: Sequence[int]) -> list[list[AnswerFeatures]]:
+            def states(task: Adapter, part: Sequence[int]) -> list[NDArray[np.float32]]:
                 model = AdaptedModel(self._backbone, task)
-                return answer_features(model, [own[i] for i in part], [answers[i] for i in part], layers)
+                return answer_states(model, [own[i] for i in part], [answers[i] for i in part], layers)
 
-            return self._samplers.apply(ids_of(own), features)
+            return self._samplers.apply(ids_of(own), states)
 
         samples = [self._model.samples[prompt.question.id] for prompt in prompts]
         learned = learn_states(

@@ -1,11 +1,12 @@
 """Likelihoods, entropies and hidden states of answers against one plain forward each."""
 
+import numpy as np
 import pytest
 import torch
 from reference import adapted, prompts_of, sequence_embeddings, soft_prompt
 
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.answer_features import answer_features, spread_layers, verdict_states
+from aspire_llm.lm.answer_features import answer_features, answer_states, spread_layers, verdict_states
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.read_states import Position
 
@@ -36,6 +37,24 @@ def test_features_are_those_of_a_plain_forward(backbone: Backbone, context: str 
             assert features.entropies.tolist() == pytest.approx(entropies, abs=1e-4)
             hidden = torch.from_numpy(features.hidden[Position.LAST, 0])
             torch.testing.assert_close(hidden, output.hidden_states[1][0, -1], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("context", [None, "The old piano was built in a small town by the sea, long before."])
+def test_states_of_a_tree_of_answers_are_those_of_each_answer(backbone: Backbone, context: str | None) -> None:
+    """Answers that begin alike, that end within another, of which one is empty and one stands twice."""
+    model, prompts = AdaptedModel(backbone, soft_prompt(backbone)), prompts_of(backbone, TEXTS, context)
+    answers = [[(5, 6, 7), (5, 6), (5, 8), (9,), (5, 6)], [(), (9, 10)]]
+    found = answer_states(model, prompts, answers, layers=[0, 1])
+    expected = answer_features(model, prompts, answers, layers=[0, 1])
+    for own, its, ids in zip(found, expected, answers, strict=True):
+        assert own.shape[:3] == (len(ids), len(Position), 2)
+        np.testing.assert_allclose(own, np.stack([answer.hidden for answer in its]), atol=1e-4, rtol=1e-4)
+
+
+def test_states_of_only_empty_answers_are_the_prompt_s(llama: Backbone) -> None:
+    model, prompts = AdaptedModel(llama), prompts_of(llama, TEXTS)
+    for own in answer_states(model, prompts, [[()], [()]], layers=[1]):
+        np.testing.assert_array_equal(own[0, Position.LAST], own[0, Position.PROMPT])
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from reference import prompts_of, sequence_embeddings, set_terminator, soft_prom
 from transformers import PreTrainedTokenizerFast
 
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.answer_features import answer_features
+from aspire_llm.lm.answer_features import answer_states
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.read_states import Position, StateRecorder
@@ -64,12 +64,10 @@ def test_states_of_decoding_are_those_of_reading_the_answers(
     model = AdaptedModel(backbone, soft_prompt(backbone))
     prompts, decoded, recorder = searched(model, None)
     answers = [[own.answer_ids if own.terminated else own.answer_ids[:-1] for own in d] for d in decoded.hypotheses]
-    read = answer_features(model, prompts, answers, layers=sorted(LAYERS))
+    read = answer_states(model, prompts, answers, layers=sorted(LAYERS))
     for i, hypotheses in enumerate(decoded.hypotheses):
-        for own, features in zip(hypotheses, read[i], strict=True):
-            torch.testing.assert_close(
-                recorder.states(i, own.rows), torch.from_numpy(features.hidden), atol=1e-4, rtol=1e-4
-            )
+        for own, states in zip(hypotheses, read[i], strict=True):
+            torch.testing.assert_close(recorder.states(i, own.rows), torch.from_numpy(states), atol=1e-4, rtol=1e-4)
 
 
 def test_nothing_is_watched_where_nothing_is_asked_for(llama: Backbone) -> None:

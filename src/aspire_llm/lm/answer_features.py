@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.cache import TokenGrid
+from aspire_llm.lm.cache import TokenGrid, TokenTree
 from aspire_llm.lm.read_states import by_position, prompt_ends
 from aspire_llm.lm.tokenization import EncodedPrompt
 
@@ -72,6 +72,37 @@ def answer_features(
             states = by_position(ends[i], hidden[i, j, : len(ids)] if ids else ends[:0])
             result[-1].append(_features(predicting, targets, states))
     return result
+
+
+@torch.no_grad()
+def answer_states(
+    model: AdaptedModel, prompts: Sequence[EncodedPrompt], answers: TokenGrid, layers: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    """`AnswerFeatures.hidden` of the answers to each of B questions, `[answers, positions, layers, d]`.
+
+    What answers to a question begin with in common is read once, where branches can share it.
+
+    Args:
+        model: θ + θp.
+        prompts: B questions.
+        answers: Token ids of the answers to each question, without terminator.
+        layers: Whose hidden states are wanted, in rising order.
+    """
+    if not model.backbone.shares_prefixes:
+        found = answer_features(model, prompts, answers, layers)
+        return [np.stack([own.hidden for own in question]) for question in found]
+    tree = TokenTree.of(answers, model.backbone.eos_token_id, model.backbone.device)
+    with model.backbone.layer_outputs(only=layers) as outputs:
+        cache, root, _ = model.read(prompts, room=tree.token_ids.shape[1])
+        ends = prompt_ends(cache, root, outputs[-len(layers) :], prompts)  # [B, layers, d]
+        outputs.clear()
+        with model.task.active():
+            cache.extend_by_tree(root, model.backbone.embed(tree.token_ids), tree)
+    rows = torch.stack(outputs, dim=2) if outputs else ends[:, None][:, :0]  # [B, R, layers, d]
+    return [
+        torch.stack([by_position(ends[i], rows[i, tree.paths[i, j]]) for j in range(len(own))]).float().cpu().numpy()
+        for i, own in enumerate(answers)
+    ]
 
 
 @torch.no_grad()

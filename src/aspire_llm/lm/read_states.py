@@ -1,6 +1,6 @@
 """Hidden states of answers, by position: what a read-out of states looks at.
 
-They are taken while decoding reads its tokens (`StateRecorder`), or while given answers are read (`answer_features`);
+They are taken while decoding reads its tokens (`StateRecorder`), or while given answers are read (`answer_states`);
 both give the same. A position is that of the last token read, the mean over the answer's tokens, or the last token of
 the prompt; an answer of which nothing is read has that of the prompt everywhere.
 """

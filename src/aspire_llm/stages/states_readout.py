@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aspire_llm.config import StatesConfig
-from aspire_llm.lm.answer_features import AnswerFeatures, spread_layers
+from aspire_llm.lm.answer_features import spread_layers
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.model import Backbone
@@ -22,7 +22,7 @@ from aspire_llm.results.states import StatesReadout
 from aspire_llm.selection import Infeasible
 from aspire_llm.selection.linear_readout import LabelledStates, fit_readout
 
-AnswersReader: TypeAlias = Callable[[Sequence[int], TokenGrid, Sequence[int]], list[list[AnswerFeatures]]]
+AnswersReader: TypeAlias = Callable[[Sequence[int], TokenGrid, Sequence[int]], list[NDArray[np.float32]]]
 
 _BYTES = np.dtype(np.float32).itemsize
 
@@ -43,7 +43,7 @@ def learn_states(
         backbone: The model.
         prompts: The questions that were sampled.
         samples: Their labelled answers, likeliest first.
-        read: What some layers show while the model reads answers to the questions at some places.
+        read: States of answers to the questions at some places, `[answers, positions, layers, d]` each.
         config: Layers to choose from, and memory.
         batch_size: Questions read together.
         seed: Of the folds of the cross-validation.
@@ -93,7 +93,7 @@ def _answers_kept(num_questions: int, num_layers: int, width: int, config: State
 def _states(
     prompts: Sequence[EncodedPrompt],
     answers: Sequence[Sequence[LabelledAnswer]],
-    read: Callable[[Sequence[int], TokenGrid], list[list[AnswerFeatures]]],
+    read: Callable[[Sequence[int], TokenGrid], list[NDArray[np.float32]]],
     batch_size: int,
 ) -> NDArray[np.float32]:
     """Of all answers in order, `[answers, positions, layers, d]`."""
@@ -102,6 +102,6 @@ def _states(
         def states(indices: Sequence[int]) -> list[NDArray[np.float32]]:
             found = read(indices, [[_read_tokens(own.answer) for own in answers[i]] for i in indices])
             bar.update(len(indices))
-            return [np.stack([own.hidden for own in question]) for question in found]
+            return found
 
         return np.concatenate(by_length([len(prompt.token_ids) for prompt in prompts], batch_size, states))
