@@ -16,7 +16,9 @@ from aspire_llm.lm.model import Backbone
 from aspire_llm.methods.fused import fit_validation_fused
 from aspire_llm.results.fused import FUSED
 from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
+from aspire_llm.results.scores import COSTS
 from aspire_llm.results.states import STATES
+from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.selection import FusedScore, Infeasible, Part
 from aspire_llm.stages.training_loop import TrainingLoop
 from aspire_llm.studies import sweep
@@ -57,6 +59,10 @@ def test_it_is_fitted_on_validation_answers_and_decides(finished: Path, config: 
     assert metrics["reference"] == "fused"
     assert {"fused", "fused_likelihood", "aspire", "agreement_mass"} <= set(metrics["methods"])
     assert "fused - aspire" in metrics["differences"]
+    seconds = PROVENANCE.read(finished).seconds_a_question
+    costs = COSTS.read(finished)
+    assert costs["aspire"].seconds >= seconds["self_evaluation"]
+    assert (costs["fused"].seconds >= seconds["self_evaluation"]) == (Part.VERDICT in fused.parts)
     page = (finished / "report.html").read_text()
     assert "What the score that decides is made from" in page
     assert f"{max(fused.weights, key=abs):.2f}".replace("-", "−") in page

@@ -32,7 +32,7 @@ class Demonstration:
 
 
 FACTS = Demonstration(MODEL_DIR.with_name("facts.yaml"), work=8e13)
-WORLD = Demonstration(MODEL_DIR.with_name("world.yaml"), work=5e13)
+WORLD = Demonstration(MODEL_DIR.with_name("world.yaml"), work=4.5e13)
 
 
 def demonstration(model: str | None = None) -> tuple[Demonstration, str | None]:

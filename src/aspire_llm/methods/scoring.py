@@ -11,8 +11,10 @@ from aspire_llm.errors import AspireError, ConfigError, DataError
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.catalogue import METHODS, UNTUNED, Method, Needs, base_name
 from aspire_llm.records import Answers
+from aspire_llm.results.fused import FUSED
 from aspire_llm.results.scores import Cost, StoredScores, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
+from aspire_llm.selection import FusedScore, Part
 
 _NO_UNTUNED = "there are no answers of the untuned model to these questions"
 CHEAP = (
@@ -131,7 +133,7 @@ def _cost(method: Method, answers: AnswerSet, seconds: float) -> Cost | None:
     if not timed:
         return None
     tokens = 0.0
-    if Needs.VERDICT in method.needs:
+    if _asks_verdict(method, answers):
         seconds += timed["self_evaluation"]
     if Needs.FEATURES in method.needs:
         seconds += answers.reading_seconds / len(answers.ids)
@@ -139,6 +141,14 @@ def _cost(method: Method, answers: AnswerSet, seconds: float) -> Cost | None:
         sampling, tokens = answers.sampling_cost()
         seconds += sampling
     return Cost(seconds, tokens, relative=1 + seconds / timed["answer"])
+
+
+def _asks_verdict(method: Method, answers: AnswerSet) -> bool:
+    """Whether θs is needed; the fused score that the run has fitted may do without."""
+    if method.name == answers.config.score.kind == "fused" and FUSED.exists(answers.folder):
+        fused = FUSED.read(answers.folder)
+        return not isinstance(fused, FusedScore) or Part.VERDICT in fused.needs
+    return Needs.VERDICT in method.needs
 
 
 def _is_stored(folder: Path, name: str, answers: AnswerSet) -> bool:
