@@ -89,6 +89,12 @@ def test_two_that_begin_one_run_at_once(whole: Path, tmp_path: Path) -> None:
         third.start()
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder here in which no file can be made")
+def test_where_no_lock_can_be_made_nobody_is_said_to_hold_it() -> None:
+    with pytest.raises(OSError, match="No such file"), locked_output(Path("/proc/predictions.jsonl")):
+        pass
+
+
 def test_the_lock_of_an_output_excludes_and_leaves_nothing(tmp_path: Path) -> None:
     output = tmp_path / "out"
     with locked_output(output), pytest.raises(RunDirectoryError, match="in use"), locked_output(output):

@@ -9,6 +9,7 @@ import io
 import re
 import tokenize
 import warnings
+from collections import deque
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ _NESTED = (*_ANSWERS, "questions", "additional_answers", "paragraphs", "history"
 # What is read of nested columns where each member became a column (`flatten` of `datasets`, pandas' `json_normalize`).
 _FLAT = ("answers.text", "answers.input_text", "answer.value", "answer.aliases")
 _LOOKS_NESTED = re.compile(r"\s*(?:\[.*\]|\{.*\}|array\(.*\)|\(\s*['\"].*\))\s*", re.DOTALL)
+_BEGINS_NESTED = re.compile(r"\s*(?:\[\s*['\"\[{]|\{\s*['\"]|array\()")
 # Entries with nothing but white space between them: Python would read two such texts as one.
 _MAYBE_NUMPY = re.compile(r"['\"\]})]\s+['\"\[{\w]|['\"]{2}")
 _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
@@ -36,9 +38,22 @@ def unfold(record: Record) -> Record:
     found = {
         name: _read_cell(name, cell)
         for name in _NESTED
-        if isinstance(cell := record.get(name), str) and _LOOKS_NESTED.fullmatch(cell)
+        if isinstance(cell := record.get(name), str) and (_LOOKS_NESTED.fullmatch(cell) or _is_cut(cell))
     }
     return {**record, **found} if found else record
+
+
+def _is_cut(text: str) -> bool:
+    """Whether a text begins as a list or an object does and ends within it: a spreadsheet's cells hold 32,767 signs."""
+    if not _BEGINS_NESTED.match(text):
+        return False
+    try:
+        deque(tokenize.generate_tokens(io.StringIO(text).readline), maxlen=0)
+    except tokenize.TokenError:  # a bracket is open where the text ends
+        return True
+    except SyntaxError:
+        return False
+    return False
 
 
 def _joined(record: Record) -> Record:

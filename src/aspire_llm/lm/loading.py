@@ -4,6 +4,7 @@ transformers fills in what a checkpoint lacks with random numbers, and asks on s
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -235,7 +236,9 @@ def _quietly() -> Iterator[None]:
 def _in_one_line(what: str, hint: str = "") -> Iterator[None]:
     """Within, whatever other libraries make of files that they cannot read is a `ModelError`."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="torch")  # what it says of a pickle before it refuses it
+            yield
     except ModelError:
         raise
     except UnpicklingError as error:

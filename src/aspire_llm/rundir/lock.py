@@ -31,6 +31,8 @@ def take_lock(path: Path, subject: Path) -> BaseFileLock:
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
+        if not path.exists():  # where no file can be, the lock counts as held
+            path.touch()  # raises the OSError that says why
         raise RunDirectoryError(
             f"{subject} is in use by {_holder(path)}; wait until that ends, or choose another --output"
         ) from error
