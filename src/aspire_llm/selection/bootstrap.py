@@ -5,8 +5,9 @@ never single answers. A resample is a vector of weights (how often the group of 
 have a closed form on weighted blocks of tied scores: one sort per method serves all resamples.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def bootstrap(*runs: MethodScores, seed: int, num_resamples: int = 1000) -> Draw
     blocks = [tie_blocks(np.asarray(run.scores, dtype=np.float64)) for run in runs]
     ends = np.cumsum([len(own) for own in correct])[:-1]
     means: list[list[Floats]] = [[], [], []]
-    for weights in resampled_weights(groups, num_resamples, np.random.default_rng(seed)):
+    for weights in _weights(tuple(groups), num_resamples, seed):
         parts = list(zip(blocks, correct, np.split(weights, ends, axis=1), strict=True))
         sums = [(own.sums(weight), own.sums(weight * right)) for own, right, weight in parts]
         drawn = np.all([sizes.any(axis=-1) for sizes, _ in sums], axis=0)  # answers of every run
@@ -98,6 +99,18 @@ def percentile_interval(values: Floats, level: float = 0.95) -> Interval | Undef
         return Undefined("no resample holds both right and wrong answers")
     low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return float(low), float(high)
+
+
+def _weights(groups: tuple[str, ...], num_resamples: int, seed: int) -> Iterable[Ints]:
+    if len(groups) * num_resamples <= _CHUNK_ELEMENTS:
+        return _kept_weights(groups, num_resamples, seed)
+    return resampled_weights(groups, num_resamples, np.random.default_rng(seed))
+
+
+@lru_cache(maxsize=1)
+def _kept_weights(groups: tuple[str, ...], num_resamples: int, seed: int) -> tuple[Ints, ...]:
+    """The weights of the last groups asked for: methods are resampled one after the other on the same answers."""
+    return tuple(resampled_weights(groups, num_resamples, np.random.default_rng(seed)))
 
 
 def resampled_weights(groups: Sequence[str], num_resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
