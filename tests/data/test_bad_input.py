@@ -80,7 +80,9 @@ PAIRS = "'history' must be a list of [question, answer] pairs"
         ("d.csv", b"question,answer\na?,1\nb\xff?,2\nc?,3\n", "row 3: not UTF-8 text; save the file as UTF-8"),
         ("d.csv", "frage,antwort\n", "row 1: expected a header row with a column 'question', or rows of a question and "
                                      "a Python list"),
-        ("d.tsv", "a?\t['1']\nb?\t['2'\n", "row 2: the second column must be a Python list of aliases, e.g. ['Paris', "
+        ("d.tsv", "a?\t['1']\nb?\t['2'\n", "row 2: 'aliases' looks like a list or an object kept as text and is none "
+         "that can be read: \"['2'\"; write answers as [\"one\", \"another\"], also a single one that stands in brackets"),
+        ("d.tsv", "a?\t['1']\nb?\t'2'\n", "row 2: the second column must be a Python list of aliases, e.g. ['Paris', "
                                            "'City of Paris']"),
         ("d.tsv", "a?\t['1']\nb?\t[__import__('os').getcwd()]\n",
          "row 2: 'aliases' looks like a list or an object kept as text and is none that can be read: "
