@@ -81,7 +81,8 @@ PAIRS = "'history' must be a list of [question, answer] pairs"
         ("d.csv", "frage,antwort\n", "row 1: expected a header row with a column 'question', or rows of a question and "
                                      "a Python list"),
         ("d.tsv", "a?\t['1']\nb?\t['2'\n", "row 2: 'aliases' looks like a list or an object kept as text and is none "
-         "that can be read: \"['2'\"; write answers as [\"one\", \"another\"], also a single one that stands in brackets"),
+         "that can be read: \"['2'\"; write answers as [\"one\", \"another\"], also a single one that stands in "
+         "brackets"),
         ("d.tsv", "a?\t['1']\nb?\t'2'\n", "row 2: the second column must be a Python list of aliases, e.g. ['Paris', "
                                            "'City of Paris']"),
         ("d.tsv", "a?\t['1']\nb?\t[__import__('os').getcwd()]\n",
