@@ -20,6 +20,8 @@ from evidence.tasks import Task
 
 _INTRODUCTION = """# Evidence
 
+{missed}
+
 Written by `make evidence` from its runs. Every seed draws its own splits; everything is chosen on validation questions
 or samples, nothing on test questions. Figures are means over the seeds in percent; brackets are 95% intervals by
 bootstrap over groups, which are drawn once for all seeds, and differences are paired. *Cost* is the time a question
@@ -46,8 +48,16 @@ def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
     """
     ran = {task: runs for task, runs in tasks.items() if runs}
     seed = next((runs[0].config.seed for runs in ran.values() if runs[0].config), 0)
-    parts = [_INTRODUCTION.format(seed=seed), *(section(task, runs) for task, runs in ran.items())]
+    missed = " ".join(f"{task.title}: {own}." for task, runs in ran.items() if (own := not_shown(runs)))
+    head = f"**Not shown** — {missed}" if missed else "Every claim below is shown by its interval."
+    parts = [_INTRODUCTION.format(missed=head, seed=seed), *(section(task, runs) for task, runs in ran.items())]
     write_text(path, "\n".join(parts))
+
+
+def not_shown(runs: Sequence[RunResults]) -> str:
+    """The claims whose interval does not show them, with semicolons between; empty where there are none."""
+    table = claims_table(PooledMethods([run.method_scores(Answers.TUNED) for run in runs]))
+    return "; ".join(f"{str(text)[0].lower()}{str(text)[1:]}" for text, *_, shown in table.rows if shown != "yes")
 
 
 def section(task: Task, runs: Sequence[RunResults]) -> str:

@@ -36,6 +36,8 @@ def test_a_task_has_its_claims_and_methods(runs: list[RunResults], tmp_path: Pat
     (row,) = [line for line in text.splitlines() if line.startswith("| Perplexity |")]
     assert f"{100 * mean.estimate:.1f}" in row
     assert "The paper's score against the likelihood" in text
+    shown = "| yes |" in next(line for line in text.splitlines() if line.startswith("| The paper's score against"))
+    assert ("the paper's score against the likelihood." in text.splitlines()[2]) == (not shown)
     assert "fused score against" not in text  # these runs have none
 
 
