@@ -15,7 +15,7 @@ from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import Undefined, defined
 from aspire_llm.selection.evaluation import Difference
 from aspire_llm.selection.pooled import PooledMethods, accuracy_difference
-from aspire_llm.selection.reranking import reranked_correct
+from evidence.reranking import reranked_correct
 from evidence.tasks import Task
 
 _INTRODUCTION = """# Evidence
@@ -48,21 +48,24 @@ def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
     """
     ran = {task: runs for task, runs in tasks.items() if runs}
     seed = next((runs[0].config.seed for runs in ran.values() if runs[0].config), 0)
-    missed = " ".join(f"{task.title}: {own}." for task, runs in ran.items() if (own := not_shown(runs)))
+    pooled = {task: PooledMethods([run.method_scores(Answers.TUNED) for run in runs]) for task, runs in ran.items()}
+    claims = {task: claims_table(own) for task, own in pooled.items()}
+    missed = " ".join(f"{task.title}: {own}." for task, table in claims.items() if (own := not_shown(table)))
     head = f"**Not shown** — {missed}" if missed else "Every claim below is shown by its interval."
-    parts = [_INTRODUCTION.format(missed=head, seed=seed), *(section(task, runs) for task, runs in ran.items())]
+    parts = [
+        _INTRODUCTION.format(missed=head, seed=seed),
+        *(section(task, runs, [claims[task], methods_table(pooled[task], runs)]) for task, runs in ran.items()),
+    ]
     write_text(path, "\n".join(parts))
 
 
-def not_shown(runs: Sequence[RunResults]) -> str:
+def not_shown(table: Table) -> str:
     """The claims whose interval does not show them, with semicolons between; empty where there are none."""
-    table = claims_table(PooledMethods([run.method_scores(Answers.TUNED) for run in runs]))
     return "; ".join(f"{str(text)[0].lower()}{str(text)[1:]}" for text, *_, shown in table.rows if shown != "yes")
 
 
-def section(task: Task, runs: Sequence[RunResults]) -> str:
+def section(task: Task, runs: Sequence[RunResults], tables: Sequence[Table]) -> str:
     """What the page says of a task."""
-    pooled = PooledMethods([run.method_scores(Answers.TUNED) for run in runs])
     seeds = ", ".join(str(run.config.seed) for run in runs if run.config)
     accuracies = [run.metrics.accuracy for run in runs]
     malformed = max(run.metrics.malformed for run in runs)
@@ -72,7 +75,6 @@ def section(task: Task, runs: Sequence[RunResults]) -> str:
         *([f"Before tuning the accuracy is {_percent(before)}."] if (before := _before(runs)) else []),
     ]
     facts += reranking(runs)
-    tables = [claims_table(pooled), methods_table(pooled, runs)]
     return "\n\n".join([f"## {task.title}", *facts, *(as_markdown(table) for table in tables)])
 
 

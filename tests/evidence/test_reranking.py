@@ -2,7 +2,7 @@
 
 from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, ScoredAnswer
 from aspire_llm.selection import AspireScore, FusedScore, Part
-from aspire_llm.selection.reranking import reranked, reranked_correct
+from evidence.reranking import reranked, reranked_correct
 
 BEAMS = tuple(SampledAnswer(text, (1,), score, 1) for text, score in (("Oslo", -0.5), ("Bergen", -0.9), ("Rome", -1.5)))
 
