@@ -117,7 +117,7 @@ def test_where_every_calibration_answer_is_wrong_everything_is_withheld(
 ) -> None:
     """As in this run: its model is not trained."""
     stored = json.loads((finished / "calibration.json").read_text(encoding="utf-8"))
-    assert stored == {"method": "uniform", "num_items": 100, "right": False}
+    assert stored == {"method": "uniform", "num_items": 100, "right": False, "guarantees": [], "source": None}
     metrics = json.loads((finished / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["answered"] == {"share": 0.0, "accuracy": None}
     assert "All 100 calibration answers are wrong: every answer is withheld." in metrics["notes"]

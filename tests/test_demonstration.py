@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from aspire_llm import demonstration as module
+from aspire_llm.cli import main
 from aspire_llm.commands import resolve_run
 from aspire_llm.config_files import load_config
 from aspire_llm.demonstration import FACTS, WORLD, demonstration
@@ -85,3 +86,13 @@ def test_the_settings_of_both_fit() -> None:
     for shown in (FACTS, WORLD):
         assert load_config(shown.config).data.name in ("facts", "demo")
         assert shown.minutes() > 0.0
+
+
+@pytest.mark.usefixtures("missing")
+@pytest.mark.parametrize("seeds", ["1", "2"])
+def test_what_cannot_begin_says_why_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, seeds: str) -> None:
+    (tmp_path / "thesis.txt").write_text("precious", encoding="utf-8")
+    assert main(["run", "--output", str(tmp_path), "--seeds", seeds]) == 2
+    error = capsys.readouterr().err
+    assert "holds no run" in error
+    assert error.count("\n") == 1

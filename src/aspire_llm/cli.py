@@ -84,13 +84,22 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("run", type=Path, metavar="RUN")
     predict.add_argument("--input", type=Path, required=True, metavar="Q.jsonl", help="- is standard input")
     predict.add_argument("--output", type=Path, required=True, metavar="P.jsonl", help="- is standard output")
+    _add_target_risk(predict)
     predict.set_defaults(job=_predict)
 
     ask = jobs.add_parser("ask", help="answer one question")
     ask.add_argument("run", type=Path, metavar="RUN")
     ask.add_argument("question")
     ask.add_argument("--context", metavar="TEXT|@FILE", help="a passage to answer from")
+    _add_target_risk(ask)
     ask.set_defaults(job=_ask)
+
+    calibrate = jobs.add_parser("calibrate", help="certify at most how many answers are wrong; nothing is trained")
+    calibrate.add_argument("run", type=Path, metavar="RUN")
+    calibrate.add_argument("--target-risk", type=float, action="append", default=[], metavar="R", help="e.g. 0.1")
+    calibrate.add_argument("--delta", type=float, default=0.05, metavar="D", help="chance that that fails (0.05)")
+    calibrate.add_argument("--data", help="questions with answers that calibrate instead of the run's own split")
+    calibrate.set_defaults(job=_calibrate)
 
     evaluate = jobs.add_parser("evaluate", help="metrics of a run, on its test split or on other data")
     evaluate.add_argument("run", type=Path, metavar="RUN")
@@ -119,12 +128,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_target_risk(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target-risk", type=float, metavar="R", help="decide by what aspire-llm calibrate certified for R"
+    )
+
+
 def _run(options: argparse.Namespace) -> None:
     from aspire_llm.commands import resolve_run  # libraries take seconds to import; other commands do without them
     from aspire_llm.pipeline import run
     from aspire_llm.studies import run_seeds
 
-    config, output, said_first = resolve_run(
+    config, output, notes = resolve_run(
         options.config,
         model=options.model,
         data=options.data,
@@ -134,18 +149,16 @@ def _run(options: argparse.Namespace) -> None:
     )
     if options.seeds < 1:
         raise ConfigError(f"--seeds got {options.seeds}; at least one run is needed")
-    for sentence in said_first:
-        print(f"aspire-llm: {sentence}", file=sys.stderr)
-    asked = {"fresh": options.fresh, "remake": options.remake, "methods": options.methods}
+    asked = {"fresh": options.fresh, "remake": options.remake, "methods": options.methods, "notes": notes}
     metrics = run(config, output, **asked) if options.seeds == 1 else run_seeds(config, output, options.seeds, **asked)
     _print_results(output, metrics, _some_answers(output))
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from aspire_llm.commands import predict_file
+    from aspire_llm.answering import predict_file
     from aspire_llm.rundir.streams import is_stream
 
-    found = predict_file(options.run, options.input, options.output)
+    found = predict_file(options.run, options.input, options.output, options.target_risk)
     _warn(*found.caveats)
     if found.contexts_cut:
         _warn(f"{found.contexts_cut} contexts do not fit the model's window and were cut (context_cut in their lines)")
@@ -158,9 +171,9 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _ask(options: argparse.Namespace) -> None:
-    from aspire_llm.commands import ask
+    from aspire_llm.answering import ask
 
-    prediction, caveats = ask(options.run, options.question, options.context)
+    prediction, caveats = ask(options.run, options.question, options.context, options.target_risk)
     _warn(*caveats)
     if prediction.context_cut:
         _warn("the context does not fit the model's window, and its end was cut")
@@ -172,6 +185,14 @@ def _ask(options: argparse.Namespace) -> None:
         f"{'' if verdict is None else f'P(correct) by the model {verdict:.2f} · '}{prediction.why}",
         file=sys.stderr,
     )
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from aspire_llm.commands import calibrate
+    from aspire_llm.selection import RiskTarget
+
+    targets = [RiskTarget(risk, options.delta) for risk in options.target_risk]
+    print(calibrate(options.run, targets, options.data))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

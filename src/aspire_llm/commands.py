@@ -4,36 +4,34 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
-from aspire_llm.data import as_question, find_path, load_questions, plain_name, read_passage
-from aspire_llm.demo import find_run
+from aspire_llm.data import find_path, load_questions, plain_name
 from aspire_llm.demonstration import demonstration, introduction
 from aspire_llm.errors import ConfigError
-from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
+from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import Pipeline
-from aspire_llm.records import Prediction, Question, Split, Unanswered
-from aspire_llm.report import write_comparison, write_report, write_tables
+from aspire_llm.records import Prediction, Split, Unanswered
+from aspire_llm.report import guarantees_text, write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
 from aspire_llm.results.fused import FUSED
-from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.results.novelty import NOVELTY
-from aspire_llm.results.predictions import PREDICTIONS, outcome_file
+from aspire_llm.results.predictions import PREDICTIONS
+from aspire_llm.run_answers import answer_questions
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.lock import locked_output
 from aspire_llm.rundir.own import CONFIG, check_apart, check_output
 from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, fingerprint
-from aspire_llm.rundir.streams import as_file, is_stream, open_stream
-from aspire_llm.rundir.writing import publish, remove, replacing
+from aspire_llm.rundir.writing import remove, replacing
+from aspire_llm.selection import RiskTarget
 
 Outcome = TypeVar("Outcome", bound=Prediction | Unanswered)
 
@@ -98,98 +96,6 @@ def _name_of(source: str, option: str) -> str:
     return cleaned
 
 
-@dataclass(frozen=True, slots=True)
-class FileSummary:
-    """What became of the questions of a file.
-
-    Attributes:
-        questions: How many there are.
-        answered: How many were answered rather than withheld.
-        errors: How many could not be put to the model.
-        contexts_cut: How many had a context that does not fit the model's window.
-        caveats: Of all predictions of the run, see `SelectivePredictor`.
-    """
-
-    questions: int
-    answered: int
-    errors: int
-    contexts_cut: int
-    caveats: tuple[str, ...]
-
-    @classmethod
-    def of(cls, outcomes: Sequence[Prediction | Unanswered], caveats: tuple[str, ...]) -> "FileSummary":
-        """Count."""
-        predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
-        return cls(
-            questions=len(outcomes),
-            answered=sum(not prediction.abstained for prediction in predictions),
-            errors=len(outcomes) - len(predictions),
-            contexts_cut=sum(prediction.context_cut for prediction in predictions),
-            caveats=caveats,
-        )
-
-
-def predict_file(run: Path, source: Path, output: Path) -> FileSummary:
-    """Answer the questions of a file into a file of JSON lines, in their order; one that cannot be has its error there.
-
-    The lines gather in `OUTPUT.RUN'S DIGEST.part`, from which a killed command goes on; the output is whole or absent.
-    A stream (a FIFO, a device) gets them as they are answered.
-
-    Args:
-        run: A finished run.
-        source: The questions; ``-`` is standard input.
-        output: The file of predictions; ``-`` is standard output.
-
-    """
-    from aspire_llm.predictor import SelectivePredictor
-
-    directory = RunDirectory.open(run := find_run(run))
-    with as_file(source) as file:
-        questions = load_questions(file, require_answers=False)
-    size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
-    if is_stream(output):
-        with open_stream(output) as stream:
-            predictor, lines = SelectivePredictor.load(run), outcome_file(str(output))
-            outcomes = lines.pour(stream, "prediction", questions, size, predictor.predict_each)
-    else:
-        target = Path(os.path.realpath(output))  # a link stays one
-        if target.is_dir() or not target.parent.is_dir():
-            raise ConfigError(f"--output {output} must be a file in an existing folder")
-        if target == Path(os.path.realpath(source)):
-            raise ConfigError(f"--output is the input {source}; give another file")
-        check_output(target)
-        with locked_output(target):
-            part = target.with_name(f"{target.name}.{digest_of_run(run)[:8]}.part")
-            predictor, lines = SelectivePredictor.load(run), outcome_file(part.name)
-            outcomes = answer_questions(lines, part.parent, questions, directory.config, predictor.predict_each)
-            publish(part, target)
-    return FileSummary.of(outcomes, predictor.caveats)
-
-
-def ask(run: Path, question: str, context: str | None = None) -> tuple[Prediction, tuple[str, ...]]:
-    """Answer one question.
-
-    Args:
-        run: A finished run.
-        question: A text.
-        context: A passage to answer from; one of the form ``@FILE`` is read from that file.
-
-    Returns:
-        The prediction, and the caveats of the run, see `SelectivePredictor`.
-
-    Raises:
-        DataError: The question says nothing, or something is no text.
-    """
-    if context is not None and context.startswith("@"):
-        context = read_passage(Path(context[1:]))
-    asked = as_question(question, context=context)  # before libraries take seconds to import
-
-    from aspire_llm.predictor import SelectivePredictor
-
-    predictor = SelectivePredictor.load(run)
-    return predictor.predict([asked])[0], predictor.caveats
-
-
 def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> tuple[Path, RunMetrics]:
     """Metrics and report of a run, on its own test split or on other data.
 
@@ -206,7 +112,7 @@ def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> 
         pipeline = Pipeline(directory)
         pipeline.begin()
         if data is None:
-            folder, sets = run, pipeline.answer_sets()
+            folder, sets = run, pipeline.answers.sets()
         else:
             folder, sets = _answered_elsewhere(pipeline, data)
         metrics = evaluate_answers(folder, directory.config, sets, names, left_out, optional=methods in (None, "all"))
@@ -239,8 +145,8 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
         config,
         questions,
         decided,
-        source=lambda: pipeline.source(prompts),
-        validation=pipeline.validation_predictions,
+        source=lambda: pipeline.answers.source(prompts),
+        validation=pipeline.answers.validation,
     )
     return folder, {"": answers}
 
@@ -263,32 +169,25 @@ def compare(runs: Sequence[Path], output: Path | None = None) -> str:
     return text
 
 
-def answer_questions(
-    file: Lines[Outcome],
-    folder: Path,
-    questions: Sequence[Question],
-    config: RunConfig,
-    answer: Callable[[Sequence[Question]], Sequence[Outcome]],
-) -> list[Outcome]:
-    """Fill a file with what becomes of questions; lines of the same questions that are there already are kept.
+def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None) -> str:
+    """Fit the confidence of a run again, and certify thresholds for it; nothing is trained.
 
     Args:
-        file: The file.
-        folder: Where it is.
-        questions: What to answer.
-        config: Of the run.
-        answer: Answers some of them.
+        run: A finished run.
+        targets: What to guarantee, beside what earlier calls did.
+        data: Questions with answers that calibrate, now and later, instead of the run's own split.
 
     Returns:
-        The content of the file, in the order of the questions.
+        The guarantees, with what they come to on the run's test questions, for a terminal.
+
+    Raises:
+        DataError: The data hold no question whose answer is known.
     """
-    if file.exists(folder) and not _begins_with(file, folder, questions):
-        (folder / file.name).unlink()
-    return file.fill(folder, "prediction", questions, BATCHES_AT_ONCE * config.stage2.batch_size, answer)
-
-
-def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Question]) -> bool:
-    """Whether the whole lines of a file are about the first of these questions."""
-    known = [own.question for own in file.read_whole(folder)]
-    asked = [(q.id, q.question, q.context, q.references) for q in questions[: len(known)]]
-    return asked == [(q.id, q.question, q.context, q.references) for q in known]
+    with RunDirectory.open(run) as directory:
+        pipeline = Pipeline(directory)
+        pipeline.begin()
+        if data is not None:
+            pipeline.answers.label(load_questions(data), data)
+        predictions = pipeline.answers.predict(pipeline.answers.calibrate(targets))
+        write_report(run)
+        return guarantees_text(CALIBRATION.read(run), predictions, directory.config.score.novelty_level)

@@ -125,17 +125,22 @@ class ScoreConfig(Section):
         kind: ``aspire`` is the paper's; ``fused`` a logistic model over likelihoods, agreement of the beams, states and
             verdict, fitted on the validation split.
         alpha: Weight of log P(z_c) against the mean log-likelihood.
-        calibration: How the score becomes a confidence: Platt's logistic curve, or isotonic regression (for some
-            hundred calibration questions and more).
+        calibration: How the score becomes a confidence: Platt's logistic curve, isotonic regression, or whichever
+            predicts held-out calibration answers better.
         abstain_below: Answers whose calibrated confidence is lower are withheld.
+        target_risk: The largest share of wrong answers among those given, which a threshold is certified for; it takes
+            the place of `abstain_below`.
+        delta: The largest probability that the certified threshold breaks that promise.
         novelty_level: Answers to questions whose novelty p-value is lower are withheld: at most this share of questions
             like those that calibrated the run. It takes more than 1 / level calibration questions; 0 withholds none.
     """
 
     kind: Literal["aspire", "fused"] = "aspire"
     alpha: Probability = 0.25
-    calibration: Literal["platt", "isotonic"] = "platt"
+    calibration: Literal["auto", "platt", "isotonic"] = "auto"
     abstain_below: Probability = 0.5
+    target_risk: Annotated[float, Field(gt=0, lt=1)] | None = None
+    delta: float = Field(default=0.05, gt=0, lt=1)
     novelty_level: Probability = 0.01
 
 

@@ -6,7 +6,7 @@ they are made again every time, and without torch, which takes seconds to import
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,36 +16,30 @@ from aspire_llm.config_files import with_whole_paths
 from aspire_llm.data import load_splits
 from aspire_llm.data.cross_fitting import cross_fit
 from aspire_llm.lm.model_files import check_model
-from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
-from aspire_llm.methods.catalogue import UNTUNED, score_outputs
+from aspire_llm.methods.catalogue import score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
-from aspire_llm.methods.fused import fit_validation_fused
 from aspire_llm.methods.scoring import CHEAP, resolve_methods
-from aspire_llm.records import Prediction, Split, UntunedAnswer
+from aspire_llm.records import Split
 from aspire_llm.report import write_report, write_tables
-from aspire_llm.results.calibration import CALIBRATION, calibrate, caveats, decision_rule
-from aspire_llm.results.fused import FUSED
+from aspire_llm.results.calibration import caveats
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.predictions import (
     CALIBRATION_PREDICTIONS,
     PREDICTIONS,
-    UNTUNED_PREDICTIONS,
     VALIDATION_PREDICTIONS,
 )
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES
 from aspire_llm.results.states import STATES
+from aspire_llm.run_answers import RunAnswers
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.files import Lines
-from aspire_llm.rundir.provenance import PROVENANCE, check_data, record, record_seconds_per_question, timed
+from aspire_llm.rundir.provenance import PROVENANCE, check_data, record, timed
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
-from aspire_llm.selection import DecisionRule
 
 if TYPE_CHECKING:
     from aspire_llm.learning import Learning
     from aspire_llm.lm.tokenization import EncodedPrompt
-    from aspire_llm.methods.source import ModelSource
     from aspire_llm.run_model import RunModel
 
 T = TypeVar("T")
@@ -58,6 +52,7 @@ def run(
     fresh: bool = False,
     remake: bool = False,
     methods: str | None = None,
+    notes: Sequence[str] = (),
 ) -> RunMetrics:
     """Run all of ASPIRE, or what is missing of it, into a run directory.
 
@@ -67,6 +62,7 @@ def run(
         fresh: Replace a run that is there.
         remake: Train again what other settings than those of the run that is there change, and keep the rest.
         methods: Selection methods to evaluate, separated by commas, or ``all``; None for those that cost nothing.
+        notes: Sentences for the user, printed when nothing stands in the run's way any more.
 
     Returns:
         The content of `metrics.json`.
@@ -80,6 +76,8 @@ def run(
     with directory:
         pipeline = Pipeline(directory)
         pipeline.begin()
+        for note in notes:
+            print(f"aspire-llm: {note}", file=sys.stderr)
         return pipeline.run(names, left_out, optional=methods in (None, "all"))
 
 
@@ -93,6 +91,7 @@ class Pipeline:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory, self.folder, self.config = directory, directory.path, directory.config
         self.questions, self.examples = load_splits(self.config)
+        self.answers = RunAnswers(self.folder, self.config, self.questions, lambda: self.model)
         self._is_begun = False
 
     @cached_property
@@ -168,7 +167,7 @@ class Pipeline:
                 step()
         with timed(self.folder, "evaluation"):
             metrics = evaluate_answers(
-                self.folder, self.config, self.answer_sets(), methods, left_out, optional=optional
+                self.folder, self.config, self.answers.sets(), methods, left_out, optional=optional
             )
         write_report(self.folder)
         write_tables(self.folder)
@@ -187,7 +186,7 @@ class Pipeline:
         def prompts() -> "list[EncodedPrompt]":
             return [own for split in (Split.TRAIN, Split.VALIDATION) for own in self.model.sampled_prompts(split)]
 
-        samples = self._fill(SAMPLES, "stage 2", count, prompts, lambda part: self.learning.sample_answers(part))
+        samples = self.answers.fill(SAMPLES, "stage 2", count, prompts, lambda part: self.learning.sample_answers(part))
         threshold = self.config.correctness.train_threshold
         SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(threshold))
 
@@ -208,97 +207,13 @@ class Pipeline:
             self._forget_predictions()
             self.model.learn_novelty()
         if self.config.rivals.untuned:
-            self._predict_untuned()
-        fused = None
-        if self.config.score.kind == "fused":
-            fused = fit_validation_fused(self.validation_predictions(), self.config)
-            FUSED.write(self.folder, fused)
-        rule = decision_rule(self.config, fused=fused)
-        answered = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule)
-        calibration = calibrate(answered, self.config.score.calibration)
-        CALIBRATION.write(self.folder, calibration)
-        rule = decision_rule(self.config, calibration, fused)
-        self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
+            self.answers.predict_untuned()
+        rule = self.answers.calibrate()
+        self.answers.predict(rule)
         for caveat in caveats(rule, NOVELTY.read(self.folder)):
             print(f"aspire-llm: warning: {caveat}", file=sys.stderr)
-
-    def _predict_untuned(self) -> None:
-        """The base model's answers to the test questions."""
-        untuned = self._fill(
-            UNTUNED_PREDICTIONS,
-            "prediction before tuning",
-            len(self.questions[Split.TEST]),
-            lambda: self.model.prompts[Split.TEST],
-            lambda prompts: self.model.answer_untuned(prompts),
-        )
-        UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
 
     def _forget_predictions(self) -> None:
         """Those of an earlier version, which were made without what is learned now."""
         for made_without in (CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS):
             (self.folder / made_without.name).unlink(missing_ok=True)
-
-    def validation_predictions(self) -> list[Prediction]:
-        """Predictions for the validation split, for what methods choose there."""
-        return self._decided(VALIDATION_PREDICTIONS, "validation", Split.VALIDATION, decision_rule(self.config))
-
-    def answer_sets(self) -> dict[str, AnswerSet]:
-        """The answers to the test split by suffix: the tuned model's and the untuned one's."""
-
-        def answers(suffix: str, given: Sequence[Prediction] | Sequence[UntunedAnswer]) -> AnswerSet:
-            return AnswerSet(
-                self.folder,
-                self.config,
-                self.questions[Split.TEST],
-                given,
-                source=lambda: self.source(self.model.prompts[Split.TEST], tuned=not suffix),
-                validation=self.validation_predictions,
-                suffix=suffix,
-            )
-
-        sets = {"": answers("", PREDICTIONS.read(self.folder))}
-        if self.config.rivals.untuned:
-            sets[UNTUNED] = answers(UNTUNED, UNTUNED_PREDICTIONS.read(self.folder))
-        return sets
-
-    def source(self, prompts: "Sequence[EncodedPrompt]", *, tuned: bool = True) -> "ModelSource":
-        """What the model offers to methods that score its answers.
-
-        Args:
-            prompts: The questions answered.
-            tuned: Whether the tuned model answered them, or the one before tuning.
-        """
-        from aspire_llm.methods.source import ModelSource
-
-        return ModelSource(self.model, prompts, tuned=tuned)
-
-    def _decided(self, file: Lines[Prediction], title: str, split: Split, rule: DecisionRule) -> list[Prediction]:
-        """The predictions of a split, answered where they are not yet, and decided anew by the rule."""
-
-        def predict(prompts: "Sequence[EncodedPrompt]") -> list[Prediction]:
-            predictor = self.model.predictor
-            answered = predictor.predict_prompts(prompts)
-            if split is not Split.VALIDATION:  # which comes when costs have been held against the times before
-                # Before they are stored: what follows from stored answers never lacks their times.
-                record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
-            return answered
-
-        count = len(self.questions[split])
-        answers = self._fill(file, title, count, lambda: self.model.prompts[split], predict)
-        return file.revise(self.folder, answers, rule.decide_again)
-
-    def _fill(
-        self,
-        file: Lines[T],
-        title: str,
-        count: int,
-        prompts: "Callable[[], Sequence[EncodedPrompt]]",
-        compute: "Callable[[Sequence[EncodedPrompt]], Sequence[T]]",
-    ) -> list[T]:
-        """The records of a file, one per prompt; where none is lacking, no prompt is encoded and no model loaded."""
-
-        def computed(places: Sequence[int]) -> Sequence[T]:
-            everything = prompts()
-            return compute([everything[place] for place in places])
-
-        return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)

@@ -26,12 +26,13 @@ from aspire_llm.lm.read_states import Position, StateRecorder
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, Unanswered
-from aspire_llm.results.calibration import caveats, stored_rule
+from aspire_llm.results.calibration import CALIBRATION, Calibrated, caveats, decision_rule
+from aspire_llm.results.fused import FUSED
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.states import STATES, StatesReadout
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.selection import DecisionRule, Infeasible, NoveltyGuard, Part
+from aspire_llm.selection import DecisionRule, Guarantee, Infeasible, NoveltyGuard, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,30 @@ class Fitted:
 
     Attributes:
         rule: What decides about answers.
+        calibrated: Confidence, and thresholds by target risk.
         novelty: The calibration questions that others are compared with; None before there are any.
         states: The read-out of hidden states; None where there is none.
     """
 
     rule: DecisionRule
+    calibrated: Calibrated | None = None
     novelty: NoveltyGuard | Infeasible | None = None
     states: StatesReadout | Infeasible | None = None
 
     @classmethod
-    def read(cls, folder: Path, config: RunConfig) -> "Fitted":
-        """Of a finished run.
+    def read(cls, folder: Path, config: RunConfig, target_risk: float | None = None) -> "Fitted":
+        """Of a finished run, to decide by a certified target where one is given.
 
         Raises:
+            ConfigError: That target was not asked for.
             RunDirectoryError: A file is missing or broken.
         """
-        return cls(stored_rule(folder, config), NOVELTY.read(folder), states_of_run(folder, config))
+        calibrated = CALIBRATION.read(folder)
+        fused = FUSED.read(folder) if config.score.kind == "fused" else None
+        rule = decision_rule(config, calibrated, fused)
+        if target_risk is not None:
+            rule = replace(rule, guarantee=calibrated.guarantee(target_risk))
+        return cls(rule, calibrated, NOVELTY.read(folder), states_of_run(folder, config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class SelectivePredictor:
         everything: bool = False,
     ) -> None:
         self.model, self.encoder, self._config = model, encoder, config
-        self.rule, self._novelty = fitted.rule, fitted.novelty
+        self.rule, self._novelty, self._calibrated = fitted.rule, fitted.novelty, fitted.calibrated
         self.caveats = caveats(self.rule, fitted.novelty)
         needs = frozenset(Part) if everything else self.rule.scoring.needs
         self._asks_verdict = Part.VERDICT in needs and config.stage3.enabled
@@ -104,33 +113,48 @@ class SelectivePredictor:
         self.verdict_tokens = encoder.verdict_tokens(config.stage3.verdict_words)
 
     @classmethod
-    def load(cls, run: str | Path, *, device: str | None = None) -> "SelectivePredictor":
+    def load(
+        cls, run: str | Path, *, device: str | None = None, target_risk: float | None = None
+    ) -> "SelectivePredictor":
         """The predictor of a finished run.
 
         Args:
             run: Its directory; ``demo`` is the one that ships with this package.
             device: Another device than the run was made on.
+            target_risk: A share of wrong answers that was certified for this run: its threshold decides.
 
         Raises:
+            ConfigError: That target was not asked for, see `guarantee`.
             RunDirectoryError: There is no run, it was not finished, or its model has changed.
             ModelError: Its model cannot be loaded.
         """
         directory = RunDirectory.open(find_run(run))
         config = directory.config
+        fitted = Fitted.read(directory.path, config, target_risk)
         check_model(directory.path, config.model, config.prompts)
         backbone = load_model(config, device)
         model = load_adapted(backbone, config, directory.path)
         encoder = new_encoder(backbone, config, EXAMPLES.read(directory.path))
-        return cls(model, encoder, config, Fitted.read(directory.path, config))
+        return cls(model, encoder, config, fitted)
 
-    def predict(self, questions: Sequence[str | Question]) -> list[Prediction]:
+    def guarantee(self, target_risk: float) -> Guarantee:
+        """What is certified for a share of wrong answers among those given, 0 to 1.
+
+        Raises:
+            ConfigError: `aspire-llm calibrate` was not asked for that target.
+        """
+        return (self._calibrated or Calibrated(Infeasible("none"))).guarantee(target_risk)
+
+    def predict(self, questions: Sequence[str | Question], *, target_risk: float | None = None) -> list[Prediction]:
         """Answer questions in order; what falls below `score.abstain_below` in confidence is withheld, and so are
         answers to questions that are unlike the calibration questions (`score.novelty_level`).
 
         Args:
             questions: Texts, or `Question` records where there is context, history or references to score against.
+            target_risk: A share of wrong answers that was certified for this run: its threshold decides instead.
 
         Raises:
+            ConfigError: That target was not asked for, see `guarantee`.
             DataError: A question says nothing, or is no text.
             ModelError: A prompt does not fit the model's window.
         """
@@ -138,7 +162,7 @@ class SelectivePredictor:
             raise DataError("predict got one text; it takes a list of questions, so write [question]")
         asked = [as_question(own, id=str(place)) for place, own in enumerate(questions)]
         with self.model.backbone.lock:
-            return self.predict_prompts([self.encoder.prompt(question) for question in asked])
+            return self.predict_prompts([self.encoder.prompt(question) for question in asked], target_risk=target_risk)
 
     def predict_each(self, questions: Sequence[Question]) -> list[Prediction | Unanswered]:
         """As `predict`, but a question that cannot be put to the model keeps none of the others from an answer."""
@@ -153,18 +177,21 @@ class SelectivePredictor:
         outcomes |= zip(prompts, self.predict_prompts(list(prompts.values())), strict=True)
         return [outcomes[place] for place in range(len(questions))]
 
-    def predict_prompts(self, prompts: Sequence[EncodedPrompt]) -> list[Prediction]:
+    def predict_prompts(
+        self, prompts: Sequence[EncodedPrompt], *, target_risk: float | None = None
+    ) -> list[Prediction]:
         """Answer questions that are encoded already, in their order; otherwise as `predict`."""
+        rule = self.rule if target_risk is None else replace(self.rule, guarantee=self.guarantee(target_risk))
         with self.model.backbone.lock:
             found = by_length(
                 [len(prompt.token_ids) for prompt in prompts],
                 self._config.stage2.batch_size,
                 lambda indices: self._answer_batch([prompts[i] for i in indices]),
             )
-        return [self._decided(prompt, own) for prompt, own in zip(prompts, found, strict=True)]
+        return [self._decided(rule, prompt, own) for prompt, own in zip(prompts, found, strict=True)]
 
-    def _decided(self, prompt: EncodedPrompt, found: _Found) -> Prediction:
-        decided = self.rule.decide(
+    def _decided(self, rule: DecisionRule, prompt: EncodedPrompt, found: _Found) -> Prediction:
+        decided = rule.decide(
             prompt.question,
             found.evidence,
             self._rouge_l(prompt.question, found.evidence.answer),

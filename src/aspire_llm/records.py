@@ -25,6 +25,17 @@ class Answers(StrEnum):
     UNTUNED = "untuned"
 
 
+class Reason(StrEnum):
+    """Why an answer is given or withheld."""
+
+    SURE_ENOUGH = "sure_enough"
+    BELOW_THRESHOLD = "below_threshold"
+    NOVEL_QUESTION = "novel_question"  # unlike the calibration questions
+    NO_CALIBRATION = "no_calibration"  # given, though nothing vouches for it
+    NOTHING_RIGHT = "nothing_right"  # all calibration answers are wrong
+    NOT_CERTIFIED = "not_certified"  # no threshold is certified for the target risk
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question of a data set.
@@ -166,11 +177,14 @@ class Prediction:
             about questions like those that calibrated it, so it says nothing of one that is withheld as novel.
         abstained: True where the system says "I don't know" rather than `answer`.
         why: One clause that explains the decision.
+        reason: The same for programs; None in files of earlier versions.
         rouge_l: Best Rouge-L F over the references, or None where no reference is known.
         correct: Whether the answer is correct at the evaluation threshold, or None where no reference is known.
         novelty: p-value of the question among the calibration questions, 0 to 1: low where it is unlike them. None
             where there are too few of them to tell.
         context_cut: Whether the end of the context was left out, because it does not fit the model's window.
+        target_risk: The certified share of wrong answers that the decision stands on; None where it stands on the
+            confidence.
     """
 
     question: Question
@@ -178,10 +192,12 @@ class Prediction:
     confidence: float | None = None
     abstained: bool = False
     why: str = ""
+    reason: Reason | None = None
     rouge_l: float | None = None
     correct: bool | None = None
     novelty: float | None = None
     context_cut: bool = False
+    target_risk: float | None = None
 
     @property
     def sampled(self) -> SampledAnswer:

@@ -128,7 +128,11 @@ class RunModel:
     def predictor(self) -> SelectivePredictor:
         """Answers questions, and computes whatever methods score by; what it withholds is decided later."""
         folder = self._directory.path
-        fitted = Fitted(decision_rule(self._config), NOVELTY.read(folder), states_of_run(folder, self._config))
+        fitted = Fitted(
+            decision_rule(self._config),
+            novelty=NOVELTY.read(folder),
+            states=states_of_run(folder, self._config),
+        )
         return SelectivePredictor(self.model, self.encoder, self._config, fitted, everything=True)
 
     def learn_novelty(self) -> None:

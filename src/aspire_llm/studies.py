@@ -57,6 +57,7 @@ def run_seeds(
     fresh: bool = False,
     remake: bool = False,
     methods: str | None = None,
+    notes: Sequence[str] = (),
 ) -> RunMetrics:
     """Run with the seeds s, s + 1, …, where s is the configuration's; the first run holds the summary.
 
@@ -67,6 +68,7 @@ def run_seeds(
         fresh: Replace the runs that are there.
         remake: As in `run`.
         methods: As in `run`.
+        notes: As in `run`, before the first.
 
     Returns:
         The metrics of the first run; `seeds.json` beside it holds means, standard deviations and intervals over the
@@ -76,11 +78,11 @@ def run_seeds(
     shares_test = Split.TEST in config.data.sources
     if shares_test:
         print("data.test: the seeds share it, so intervals over them leave its choice out", file=sys.stderr)
-    runs = []
+    runs: list[RunMetrics] = []
     for seed in numbers:
         folder = output if seed == config.seed else output / "seeds" / str(seed)
         own = with_changes(config, [("seed", seed)])
-        runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods))
+        runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods, notes=() if runs else notes))
     with RunDirectory.open(output):
         SEEDS.write(output, over_seeds([own.evaluation for own in runs], numbers, shares_test=shares_test))
         write_report(output)

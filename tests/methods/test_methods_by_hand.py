@@ -79,7 +79,7 @@ def test_p_true_shows_ideas_and_examples() -> None:
 
 
 def test_probes_are_sklearn_s_regression_on_the_named_features(finished: Path) -> None:
-    answers = opened(finished).answer_sets()[""]
+    answers = opened(finished).answers.sets()[""]
     (train, train_features), (validation, validation_features) = (
         answers.judged[split] for split in (Split.TRAIN, Split.VALIDATION)
     )
@@ -123,7 +123,7 @@ def test_alpha_is_the_best_on_validation() -> None:
 def test_another_model_s_verdict_is_that_of_a_plain_forward(finished: Path) -> None:
     run = opened(finished, judge=finished)
     names, _ = resolve_methods("cross_model", run.config)
-    score_answers(run.folder, run.answer_sets(), names, optional=False)
+    score_answers(run.folder, run.answers.sets(), names, optional=False)
     judge = opened(finished).model
     for i, line in enumerate(lines_of(finished, "predictions.jsonl")[:4]):
         prompt = judge.encoder.prompt(run.questions[Split.TEST][i])
@@ -148,19 +148,19 @@ def test_a_judge_is_loaded_with_the_same_care(finished: Path, model_folder: Path
     asked = opened(finished, judge=judge)
     names, _ = resolve_methods("cross_model", asked.config)
     with pytest.raises(RunDirectoryError, match="has changed since this run was made"):
-        score_answers(asked.folder, asked.answer_sets(), names, optional=False)
+        score_answers(asked.folder, asked.answers.sets(), names, optional=False)
     provenance = json.loads((judge / "provenance.json").read_text(encoding="utf-8"))
     provenance["model"]["sha256"] = None
     (judge / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
     with pytest.raises(ModelError, match="code from its repository, which is never run"):
-        score_answers(asked.folder, asked.answer_sets(), names, optional=False)
+        score_answers(asked.folder, asked.answers.sets(), names, optional=False)
     assert not (tmp_path / "RAN").exists()
 
 
 def test_p_true_examples_are_asked_as_test_questions_are(finished: Path) -> None:
     run = opened(finished)
     (question, judged), *_ = run.model.sampled(Split.TRAIN)
-    text = _examples(opened(finished, p_true_examples=1).answer_sets()[""])
+    text = _examples(opened(finished, p_true_examples=1).answers.sets()[""])
     ideas = [labelled.answer.text for labelled in judged]
     assert text == asking_prompt(question, ideas[0], ideas, verdict=judged[0].correct)
 
@@ -250,7 +250,7 @@ def test_semantic_entropy_and_sar_by_an_nli_model(
     run = opened(tmp_path / "run", nli_model=str(folder))
     (tmp_path / "run" / "scores" / "sar.json").unlink()
     names, _ = resolve_methods("semantic_entropy,sar", run.config)
-    score_answers(run.folder, run.answer_sets(), names, optional=False)
+    score_answers(run.folder, run.answers.sets(), names, optional=False)
 
     @torch.no_grad()
     def probability(question: str, a: str, b: str) -> float:
@@ -289,7 +289,7 @@ def test_scores_of_another_model_go_when_that_model_changes(
 
     def scored(names: str) -> dict[str, list[float]]:
         run = opened(tmp_path / "run", nli_model=str(nli), judge=judge)
-        score_answers(run.folder, run.answer_sets(), resolve_methods(names, run.config)[0], optional=False)
+        score_answers(run.folder, run.answers.sets(), resolve_methods(names, run.config)[0], optional=False)
         return {path.stem: scores_of(run.folder, path.stem) for path in (run.folder / "scores").glob("*.json")}
 
     methods = {"semantic_entropy", "sar", "cross_model"}

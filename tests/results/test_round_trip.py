@@ -14,11 +14,12 @@ from aspire_llm.records import (
     LabelledAnswer,
     Prediction,
     Question,
+    Reason,
     SampledAnswer,
     ScoredAnswer,
     UntunedAnswer,
 )
-from aspire_llm.results.calibration import CALIBRATION
+from aspire_llm.results.calibration import CALIBRATION, Calibrated
 from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.questions import EXAMPLES
@@ -27,13 +28,18 @@ from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
 from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep, SweepFigures, SweepPoint, Sweeps
 from aspire_llm.rundir.files import Document, Lines
 from aspire_llm.selection import (
+    Certified,
     ConfidenceMetrics,
     Difference,
+    Guarantee,
     Infeasible,
     MethodMetrics,
+    RiskTarget,
     SeedSummary,
     Spread,
+    Uncertified,
     Undefined,
+    Unit,
 )
 from aspire_llm.selection.confidence import IsotonicCalibration, PlattCalibration
 
@@ -71,6 +77,13 @@ calibrations = (
     | st.builds(PlattCalibration, st.integers(20, 99), st.floats(0, 9), numbers)
     | st.just(IsotonicCalibration(20, (0.0, 1.0), (0.2, 0.9)))
 )
+targets = st.builds(RiskTarget, st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+outcomes = st.builds(Certified, numbers, numbers, numbers, numbers) | st.builds(
+    Uncertified, texts, st.none() | numbers, numbers, st.none() | st.integers(1, 99)
+)
+guarantees = st.builds(
+    Guarantee, targets, outcomes, st.sampled_from(Unit), texts, st.integers(1, 99), st.integers(1, 99)
+)
 before = st.tuples(st.none(), st.none()) | st.tuples(numbers, intervals)  # accuracy and its interval, or neither
 run_metrics = before.flatmap(
     lambda known: st.builds(
@@ -88,7 +101,7 @@ run_metrics = before.flatmap(
             st.just("aspire - sar"),
             st.dictionaries(st.sampled_from(["auroc", "auacc"]), st.builds(Difference, figures, intervals)),
         ),
-        confidence=st.none() | st.builds(ConfidenceMetrics, numbers, numbers),
+        confidence=st.none() | st.builds(ConfidenceMetrics, numbers, intervals, numbers, intervals, numbers, intervals),
         notes=st.tuples(texts),
     )
 )
@@ -126,6 +139,8 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
             correct=st.none() | st.booleans(),
             novelty=st.none() | numbers,
             context_cut=st.booleans(),
+            reason=st.none() | st.sampled_from(Reason),
+            target_risk=st.none() | numbers,
         ),
     ),
     (UNTUNED_PREDICTIONS, st.builds(UntunedAnswer, questions, labelled)),
@@ -137,7 +152,7 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
     (COSTS, st.dictionaries(names, costs)),
     (SWEEPS, st.builds(Sweeps, st.tuples(st.builds(Sweep, texts, texts, st.tuples(points))))),
     (SEEDS, st.builds(SeedSummary, st.tuples(st.integers(0, 9)), st.tuples(texts), spreads, spreads)),
-    (CALIBRATION, calibrations),
+    (CALIBRATION, st.builds(Calibrated, calibrations, st.tuples(guarantees), st.none() | texts)),
     (METRICS, run_metrics),
 ]
 

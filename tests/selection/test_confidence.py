@@ -50,12 +50,12 @@ def test_platt_does_not_mind_the_unit_of_the_score() -> None:
 
 def test_isotonic_pools_by_hand() -> None:
     # Four answers at each of the scores 1…5, with 0, 2, 1, 3, 4 right ones. 2/4 before 1/4 violates the order, so the
-    # two pool to 3/8; the rest stands: 0, 3/8, 3/8, 3/4, 1.
+    # two pool to 3/8; the rest stands: 0, 3/8, 3/8, 3/4, 1. Twenty answers vouch for no more than 21/22.
     scores = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], 4).tolist()
     correct = [i < k for k in (0, 2, 1, 3, 4) for i in range(4)]
     calibration = fit_calibration(scores, correct, "isotonic")
     assert isinstance(calibration, IsotonicCalibration)
-    expected = {0.0: 0.0, 1.0: 0.0, 2.0: 0.375, 2.7: 0.375, 3.0: 0.375, 3.5: 0.5625, 4.0: 0.75, 5.0: 1.0, 9.0: 1.0}
+    expected = {0.0: 1 / 22, 1.0: 1 / 22, 2.0: 0.375, 2.7: 0.375, 3.0: 0.375, 3.5: 0.5625, 4.0: 0.75, 9.0: 21 / 22}
     for score, confidence in expected.items():
         assert calibration.confidence(score) == pytest.approx(confidence)
 
@@ -165,3 +165,30 @@ def test_platt_confidence_by_hand() -> None:
     calibration = PlattCalibration(num_items=50, slope=2.0, intercept=1.0)
     assert logit(calibration.confidence(-0.25)) == pytest.approx(0.5)
     assert calibration.confidence(-math.inf) == 0.0
+
+
+def test_an_isotonic_map_is_scikit_learn_s_within_what_its_answers_vouch_for() -> None:
+    from sklearn.isotonic import IsotonicRegression
+
+    rng = np.random.default_rng(5)
+    scores = rng.integers(0, 40, size=200).astype(float)  # many tied
+    correct = rng.random(200) < scores / 50
+    calibration = fit_calibration(scores.tolist(), correct.tolist(), "isotonic")
+    assert isinstance(calibration, IsotonicCalibration)
+    reference = IsotonicRegression(y_min=1 / 202, y_max=201 / 202, out_of_bounds="clip").fit(scores, correct)
+    asked = np.linspace(-2, 42, 99)
+    assert [calibration.confidence(own) for own in asked] == pytest.approx(reference.predict(asked).tolist())
+    assert len(calibration.scores) < len(set(scores))
+
+
+def test_what_predicts_held_out_answers_better_is_chosen() -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.random(600) * 2 - 1
+    of_steps = rng.random(600) < np.where(np.abs(steps) < 0.8, 0.5, np.where(steps > 0, 0.97, 0.03))
+    assert isinstance(fit_calibration(steps.tolist(), of_steps.tolist(), "auto"), IsotonicCalibration)
+    smooth, correct = logistic_answers(300)
+    assert isinstance(fit_calibration(smooth, correct, "auto"), PlattCalibration)
+    falling = fit_calibration([-score for score in smooth], correct, "auto")
+    assert isinstance(falling, Infeasible)
+    groups = ["all"] * 300  # one group has no other side
+    assert isinstance(fit_calibration(smooth, correct, "auto", groups=groups), PlattCalibration)

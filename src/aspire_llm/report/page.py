@@ -11,12 +11,13 @@ from aspire_llm.methods.catalogue import BASELINE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
 from aspire_llm.report import wording
 from aspire_llm.report.estimates import METRIC_LABELS, Interval, meaning_over_seeds
+from aspire_llm.report.guarantees import guarantees_table
 from aspire_llm.report.page_tables import details_table, fused_table, methods_table, seed_tables
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, best_rival, read_run_results
 from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
-from aspire_llm.report.tables import NOT_AVAILABLE, percent
+from aspire_llm.report.tables import NOT_AVAILABLE, Table, percent
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import Undefined, defined
@@ -103,6 +104,7 @@ def report_page(results: RunResults) -> str:
         coverage_curve=_coverage_curve(method_scores[Answers.TUNED], metrics.reference),
         score_figures=scores.score_figures(results),
         fused=fused_table(results.fused) if results.fused else None,
+        guarantees=_guarantees(results),
         sweep_figures=sweeps.sweep_figures(results.sweeps),
         sweep_legend=legend(swept, shown),
         seeds=results.seeds,
@@ -127,6 +129,13 @@ def choose_examples(predictions: Sequence[Prediction], count: int = MAX_EXAMPLES
     if len(ranked) <= count:
         return ranked
     return [ranked[place] for place in np.linspace(0, len(ranked) - 1, count).round().astype(int)]
+
+
+def _guarantees(results: RunResults) -> Table | None:
+    calibrated, config = results.calibrated, results.config
+    if calibrated is None or not calibrated.guarantees or config is None:
+        return None
+    return guarantees_table(calibrated, results.predictions, config.score.novelty_level)
 
 
 def _subtitle(results: RunResults) -> str:
@@ -159,8 +168,9 @@ def _tiles(results: RunResults) -> list[Tile]:
         remark = "every answer is withheld" if right is None else f"{percent(right)}% of these answers are right"
         tiles.append(Tile("Answered by this run", f"{percent(answered.share)}%", remark))
     if metrics.confidence:
-        remark = f"of the confidence; Brier score {metrics.confidence.brier:.3f}"
-        tiles.append(Tile("Calibration error (ECE)", f"{percent(metrics.confidence.ece)}%", remark))
+        sure = metrics.confidence
+        remarks = [_interval(sure.ece_ci) and f"95% interval {_interval(sure.ece_ci)}", f"Brier score {sure.brier:.3f}"]
+        tiles.append(Tile("Calibration error (ECE)", f"{percent(sure.ece)}%", " · ".join(filter(None, remarks))))
     return tiles
 
 

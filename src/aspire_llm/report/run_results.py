@@ -9,6 +9,7 @@ from aspire_llm.config_files import parse_config, read_yaml
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.methods.catalogue import Family, family_of, in_order
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
+from aspire_llm.results.calibration import CALIBRATION, Calibrated
 from aspire_llm.results.fused import FUSED
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
@@ -35,6 +36,7 @@ class RunResults:
         sweeps: Settings tried at several values; empty where there is no such file.
         seeds: Other seeds tried, or None.
         fused: The score that decides, where that is a fused one.
+        calibrated: What was certified, where anything was.
         notes: What is missing, in sentences.
     """
 
@@ -49,6 +51,7 @@ class RunResults:
     sweeps: tuple[Sweep, ...]
     seeds: SeedSummary | None
     fused: FusedScore | None
+    calibrated: Calibrated | None
     notes: tuple[str, ...]
 
     @property
@@ -121,6 +124,7 @@ def read_run_results(run_dir: Path) -> RunResults:
         sweeps=tuple(sweep for sweep in sweeps if len(sweep.points) > 1),
         seeds=read_seeds(run_dir),
         fused=_read_fused(run_dir) if metrics.reference == "fused" else None,
+        calibrated=CALIBRATION.read(run_dir) if CALIBRATION.exists(run_dir) else None,
         notes=tuple(
             f"{name} is missing, so there is no part with {part}."
             for name, part in missing.items()

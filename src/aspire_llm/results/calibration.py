@@ -1,10 +1,13 @@
 """The map from selection score to confidence as it is stored, and the rule that decides with it."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aspire_llm.config import RunConfig
+from aspire_llm.errors import ConfigError
 from aspire_llm.records import Prediction
 from aspire_llm.results.fused import FUSED
 from aspire_llm.rundir.files import Document
@@ -13,48 +16,92 @@ from aspire_llm.selection import (
     Calibration,
     DecisionRule,
     FusedScore,
+    Guarantee,
     Infeasible,
+    JudgedScores,
     NoveltyGuard,
+    RiskTarget,
     Scoring,
     fit_calibration,
+    guarantee,
 )
 
 
-def _to_json(calibration: Calibration | Infeasible) -> dict[str, Any]:
-    if isinstance(calibration, Infeasible):
-        return {"method": None, "reason": calibration.reason}
-    return calibration.to_json()
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What the calibration answers settle.
+
+    Attributes:
+        confidence: From score to probability.
+        guarantees: Of the targets that were asked for, the lowest first.
+        source: Where the calibration questions came from, if not from the run's own split.
+    """
+
+    confidence: Calibration | Infeasible
+    guarantees: tuple[Guarantee, ...] = ()
+    source: str | None = None
+
+    def guarantee(self, risk: float) -> Guarantee:
+        """The one of a target.
+
+        Raises:
+            ConfigError: That target was not asked for.
+        """
+        for own in self.guarantees:
+            if own.target.risk == risk:
+                return own
+        known = ", ".join(f"{own.target.risk:g}" for own in self.guarantees) or "none"
+        raise ConfigError(
+            f"nothing is certified for a target risk of {risk:g} (known: {known}); aspire-llm calibrate RUN "
+            f"--target-risk {risk:g} does that"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `calibration.json`."""
+        confidence = self.confidence
+        fitted = (
+            {"method": None, "reason": confidence.reason}
+            if isinstance(confidence, Infeasible)
+            else confidence.to_json()
+        )
+        return {**fitted, "guarantees": [own.to_json() for own in self.guarantees], "source": self.source}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Calibrated":
+        """The record that `to_json` wrote; files of earlier versions have no guarantees."""
+        fitted = Infeasible(content["reason"]) if content["method"] is None else Calibration.from_json(content)
+        return cls(fitted, tuple(map(Guarantee.from_json, content.get("guarantees", ()))), content.get("source"))
 
 
-def _from_json(content: Mapping[str, Any]) -> Calibration | Infeasible:
-    return Infeasible(content["reason"]) if content["method"] is None else Calibration.from_json(content)
+CALIBRATION: Document[Calibrated] = Document(
+    "calibration.json", "calibration", Calibrated.to_json, Calibrated.from_json
+)
 
 
-CALIBRATION: Document[Calibration | Infeasible] = Document("calibration.json", "calibration", _to_json, _from_json)
-
-
-_NOT_YET = Infeasible("not fitted yet")
+_NOT_YET = Calibrated(Infeasible("not fitted yet"))
 
 
 def decision_rule(
     config: RunConfig,
-    calibration: Calibration | Infeasible | None = None,
+    calibrated: Calibrated | None = None,
     fused: FusedScore | Infeasible | None = None,
 ) -> DecisionRule:
     """What decides about the answers of a run.
 
     Args:
         config: Of the run.
-        calibration: Whatever could be fitted; None before that, when nothing is withheld.
+        calibrated: Whatever could be fitted; None before that, when nothing is withheld.
         fused: Whatever could be fitted; None before that, and where the score is ASPIRE's.
     """
+    target = None if calibrated is None else config.score.target_risk
     return DecisionRule(
         scoring=fused if isinstance(fused, FusedScore) else aspire_score(config),
         lacking=f"no fused score ({fused.reason}): the paper's is used" if isinstance(fused, Infeasible) else "",
         abstain_below=config.score.abstain_below,
         eval_threshold=config.correctness.eval_threshold,
-        calibration=calibration or _NOT_YET,
-        novelty_level=0.0 if calibration is None else config.score.novelty_level,
+        calibration=(calibrated or _NOT_YET).confidence,
+        novelty_level=0.0 if calibrated is None else config.score.novelty_level,
+        guarantee=calibrated.guarantee(target) if calibrated and target else None,
     )
 
 
@@ -86,7 +133,41 @@ def caveats(rule: DecisionRule, novelty: NoveltyGuard | Infeasible | None) -> tu
     return tuple(found)
 
 
-def calibrate(predictions: Sequence[Prediction], method: str) -> Calibration | Infeasible:
-    """Fit confidence on the answers to the calibration split whose correctness is known."""
-    known = [(own.scored.selection_score, own.correct) for own in predictions if own.correct is not None]
-    return fit_calibration([score for score, _ in known], [correct for _, correct in known], method)
+def calibrate(
+    config: RunConfig,
+    answered: Sequence[Prediction],
+    validation: Callable[[], Sequence[Prediction]],
+    rule: DecisionRule,
+    targets: Collection[RiskTarget] = (),
+) -> Calibrated:
+    """Fit confidence, and certify thresholds, on calibration answers whose correctness is known.
+
+    Args:
+        config: Of the run.
+        answered: The calibration answers.
+        validation: Those to the validation split, on which everything is settled that no calibration label may settle.
+        rule: Scores answers; nothing in it was fitted on the calibration answers.
+        targets: Beside the one of the config, if there is one.
+    """
+    known = [rule.decide_again(own) for own in answered if own.correct is not None]
+    scores = [own.scored.selection_score for own in known]
+    groups = [own.question.cluster for own in known]
+    confidence = fit_calibration(scores, [bool(own.correct) for own in known], config.score.calibration, groups=groups)
+    asked = {own.risk: own for own in targets}
+    if config.score.target_risk is not None:
+        asked[config.score.target_risk] = RiskTarget(config.score.target_risk, config.score.delta)
+    if not asked or not known:
+        return Calibrated(confidence)
+    level = config.score.novelty_level
+    calibration, pilot = judged_scores(known, level), judged_scores(map(rule.decide_again, validation()), level)
+    score = "fused" if isinstance(rule.scoring, FusedScore) else "aspire"
+    certified = (guarantee(calibration, pilot, asked[risk], score=score, seed=config.seed) for risk in sorted(asked))
+    return Calibrated(confidence, tuple(certified))
+
+
+def judged_scores(predictions: Iterable[Prediction], novelty_level: float) -> JudgedScores:
+    """Scores of judged answers, −inf where the question counts as novel: what is certified is the whole decision."""
+    known = [own for own in predictions if own.correct is not None]
+    novel = [own.novelty is not None and own.novelty < novelty_level for own in known]
+    scores = [-math.inf if new else own.scored.selection_score for own, new in zip(known, novel, strict=True)]
+    return JudgedScores.of(scores, [bool(own.correct) for own in known], [own.question.cluster for own in known])

@@ -8,7 +8,7 @@ from aspire_llm.records import Answers
 from aspire_llm.rundir.files import Document
 from aspire_llm.selection import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, Undefined
 from aspire_llm.selection.bootstrap import Interval
-from aspire_llm.selection.evaluation import figure_to_json, interval_from_json
+from aspire_llm.selection.outcomes import figure_to_json, interval_from_json
 
 REFERENCE = "aspire"
 

@@ -9,6 +9,7 @@ from aspire_llm.records import (
     LabelledAnswer,
     Prediction,
     Question,
+    Reason,
     SampledAnswer,
     ScoredAnswer,
     Unanswered,
@@ -19,7 +20,8 @@ from aspire_llm.rundir.files import Lines
 
 # What a line says of an answer, so that one without an answer has the same keys.
 _OF_AN_ANSWER = (
-    *("answer", "withheld_answer", "token_ids", "selection_score", "confidence", "novelty", "abstained", "why"),
+    *("answer", "withheld_answer", "token_ids", "selection_score", "confidence", "target_risk", "novelty", "abstained"),
+    *("why", "reason"),
     *("context_cut", "log_likelihood", "num_tokens", "terminated", "self_eval", "log_self_eval", "states", "rouge_l"),
     "correct",
 )
@@ -35,9 +37,11 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "token_ids": scored.answer.token_ids,
         "selection_score": scored.selection_score,
         "confidence": prediction.confidence,
+        "target_risk": prediction.target_risk,
         "novelty": prediction.novelty,
         "abstained": prediction.abstained,
         "why": prediction.why,
+        "reason": prediction.reason,
         "context_cut": prediction.context_cut,
         "log_likelihood": scored.answer.log_likelihood,
         "num_tokens": scored.answer.num_tokens,
@@ -80,10 +84,12 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
         confidence=_float_or_none(line["confidence"]),
         abstained=bool(line["abstained"]),
         why=line["why"],
+        reason=Reason(line["reason"]) if line.get("reason") else None,
         rouge_l=line["rouge_l"],
         correct=line["correct"],
         novelty=_float_or_none(line["novelty"]),
         context_cut=bool(line["context_cut"]),
+        target_risk=_float_or_none(line.get("target_risk")),
     )
 
 
@@ -159,5 +165,6 @@ def outcome_file(name: str) -> Lines[Prediction | Unanswered]:
 
 PREDICTIONS = _predictions("predictions.jsonl")
 CALIBRATION_PREDICTIONS = _predictions("calibration_predictions.jsonl")
+LABELLED_PREDICTIONS = _predictions("labelled_predictions.jsonl")  # to other questions that calibrate
 VALIDATION_PREDICTIONS = _predictions("validation_predictions.jsonl")
 UNTUNED_PREDICTIONS = Lines("predictions_untuned.jsonl", "answer", untuned_to_json, untuned_from_json)

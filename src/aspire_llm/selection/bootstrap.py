@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Interval = tuple[float, float]
 
+NUM_RESAMPLES = 1000
 # Weights held at a time; bounds the memory for large test sets at some 100 MB.
 _CHUNK_ELEMENTS = 2_000_000
 
@@ -44,7 +45,7 @@ class Draws:
         return Draws(self.accuracy - other.accuracy, self.auroc - other.auroc, self.auacc - other.auacc)
 
 
-def bootstrap(*runs: MethodScores, seed: int, num_resamples: int = 1000) -> Draws | Undefined:
+def bootstrap(*runs: MethodScores, seed: int, num_resamples: int = NUM_RESAMPLES) -> Draws | Undefined:
     """Accuracy, AUROC and AUACC of a method on resampled groups.
 
     The resamples depend on the seed and the groups only: methods with the same groups see the same ones.
@@ -69,7 +70,7 @@ def bootstrap(*runs: MethodScores, seed: int, num_resamples: int = 1000) -> Draw
     blocks = [tie_blocks(np.asarray(run.scores, dtype=np.float64)) for run in runs]
     ends = np.cumsum([len(own) for own in correct])[:-1]
     means: list[list[Floats]] = [[], [], []]
-    for weights in _weights(tuple(groups), num_resamples, seed):
+    for weights in group_weights(groups, seed, num_resamples):
         parts = list(zip(blocks, correct, np.split(weights, ends, axis=1), strict=True))
         sums = [(own.sums(weight), own.sums(weight * right)) for own, right, weight in parts]
         drawn = np.all([sizes.any(axis=-1) for sizes, _ in sums], axis=0)  # answers of every run
@@ -93,6 +94,21 @@ def accuracy_interval(correct: Sequence[bool], groups: Sequence[str], *, seed: i
     return draws if isinstance(draws, Undefined) else percentile_interval(draws.accuracy)
 
 
+def ratio_interval(parts: Floats, wholes: Floats, groups: Sequence[str], *, seed: int) -> Interval | Undefined:
+    """The 95% interval of Σ parts / Σ wholes; resamples whose whole is 0 say nothing.
+
+    Args:
+        parts, wholes: Of each answer, float[n].
+        groups: Of the same answers.
+        seed: Of the resampling.
+    """
+    if len(set(groups)) < 2:
+        return Undefined("all answers stem from one group, so nothing can be resampled; it takes at least two groups")
+    sums = [(weights @ parts, weights @ wholes) for weights in group_weights(groups, seed)]
+    part, whole = (np.concatenate(own) for own in zip(*sums, strict=True))
+    return percentile_interval(part[whole > 0.0] / whole[whole > 0.0])
+
+
 def percentile_interval(values: Floats, level: float = 0.95) -> Interval | Undefined:
     """The central percentile interval of resampled values, float[r]; `Undefined` where there are none."""
     if not len(values):
@@ -101,7 +117,9 @@ def percentile_interval(values: Floats, level: float = 0.95) -> Interval | Undef
     return float(low), float(high)
 
 
-def _weights(groups: tuple[str, ...], num_resamples: int, seed: int) -> Iterable[Ints]:
+def group_weights(groups: Sequence[str], seed: int, num_resamples: int = NUM_RESAMPLES) -> Iterable[Ints]:
+    """The weights of all resamples, in parts; those of the groups asked for last are kept. Otherwise as the next."""
+    groups = tuple(groups)
     if len(groups) * num_resamples <= _CHUNK_ELEMENTS:
         return _kept_weights(groups, num_resamples, seed)
     return resampled_weights(groups, num_resamples, np.random.default_rng(seed))

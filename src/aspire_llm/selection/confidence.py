@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 from scipy.special import expit
 
 from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.logistic import fit_logistic
 from aspire_llm.selection.outcomes import Infeasible
 
@@ -22,14 +24,16 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MIN_ITEMS = 20
+_NUM_FOLDS = 5
 
 
 class CalibrationMethod(StrEnum):
     """How the score becomes a probability."""
 
-    UNIFORM = "uniform"  # all answers alike, where the calibration answers are all right or all wrong
+    AUTO = "auto"  # whichever of the next two predicts held-out calibration answers better
     PLATT = "platt"  # a logistic curve: two parameters, for few items
     ISOTONIC = "isotonic"  # any non-decreasing map: for some hundred items and more
+    UNIFORM = "uniform"  # all answers alike, where the calibration answers are all right or all wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +158,23 @@ class UniformCalibration(Calibration):
 
 
 def fit_calibration(
-    scores: Sequence[float], correct: Sequence[bool], method: CalibrationMethod | str = CalibrationMethod.PLATT
+    scores: Sequence[float],
+    correct: Sequence[bool],
+    method: CalibrationMethod | str = CalibrationMethod.PLATT,
+    *,
+    groups: Sequence[str] | None = None,
 ) -> Calibration | Infeasible:
     """Fit confidence on the calibration split.
 
     Platt scaling is a logistic regression on the standardised score under a unit Gaussian prior on the slope, which
-    keeps perfectly separated items from driving the confidence to 0 and 1.
+    keeps perfectly separated items from driving the confidence to 0 and 1. An isotonic map stays between 1 / (n + 2)
+    and (n + 1) / (n + 2), which is what n answers of one kind would vouch for.
 
     Args:
         scores: Selection scores, finite; higher = more confident.
         correct: Whether each answer is correct.
-        method: `platt` or `isotonic`.
+        method: `platt`, `isotonic`, or `auto`: the one with the lower log-loss in cross-validation.
+        groups: Of the questions, for that cross-validation; each its own where None.
 
     Returns:
         The calibration; a `UniformCalibration` where all answers are right (20 at least) or all wrong (however few);
@@ -183,7 +193,25 @@ def fit_calibration(
         return Infeasible(f"{len(x)} calibration answers; it takes at least {MIN_ITEMS}")
     if y.all():
         return UniformCalibration(len(x), right=True)
-    return _fit_platt(x, y) if CalibrationMethod(method) is CalibrationMethod.PLATT else _fit_isotonic(x, y)
+    chosen = CalibrationMethod(method)
+    if chosen is CalibrationMethod.AUTO:
+        chosen = _chosen(x, y, groups or [str(place) for place in range(len(x))])
+    return _fit_platt(x, y) if chosen is CalibrationMethod.PLATT else _fit_isotonic(x, y)
+
+
+def _chosen(scores: Floats, correct: Bools, groups: Sequence[str]) -> CalibrationMethod:
+    """Platt's curve, unless isotonic regression predicts held-out answers better."""
+    folds, losses = deal_groups(groups, [1.0] * _NUM_FOLDS, seed=0), [0.0, 0.0]
+    for fold in range(_NUM_FOLDS):
+        own = folds == fold
+        if own.any() and 0 < correct[~own].sum() < (~own).sum():
+            for place, fit in enumerate((_fit_platt, _fit_isotonic)):
+                found = fit(scores[~own], correct[~own])
+                if isinstance(found, Infeasible):  # the score falls as answers get better: Platt says so on all of them
+                    return CalibrationMethod.PLATT
+                odds = np.array([found.confidence(score) for score in scores[own]])
+                losses[place] -= float(np.log(np.where(correct[own], odds, 1.0 - odds)).sum())
+    return CalibrationMethod.ISOTONIC if losses[1] < losses[0] else CalibrationMethod.PLATT
 
 
 def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
@@ -202,11 +230,11 @@ def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
 
 
 def _fit_isotonic(scores: Floats, correct: Bools) -> Calibration:
-    from sklearn.isotonic import IsotonicRegression  # takes a second to import, and a fitted map does without it
-
-    model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, correct.astype(np.float64))
-    return IsotonicCalibration(
-        len(scores),
-        scores=tuple(float(value) for value in model.X_thresholds_),
-        confidences=tuple(float(value) for value in model.y_thresholds_),
-    )
+    knots, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    shares = np.bincount(place, correct) / counts
+    least = 1.0 / (len(scores) + 2)
+    fitted = np.clip(isotonic_regression(shares, weights=counts).x, least, 1.0 - least)
+    # Inside of a stretch of equal confidence a knot says nothing.
+    kept = np.ones(len(knots), dtype=np.bool_)
+    kept[1:-1] = (fitted[1:-1] != fitted[:-2]) | (fitted[1:-1] != fitted[2:])
+    return IsotonicCalibration(len(scores), tuple(knots[kept].tolist()), tuple(fitted[kept].tolist()))

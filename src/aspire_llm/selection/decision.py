@@ -5,9 +5,11 @@ It takes no model, so other settings of the score decide stored answers anew in 
 
 from dataclasses import dataclass, replace
 
-from aspire_llm.records import Evidence, LabelledAnswer, Prediction, Question, ScoredAnswer, UntunedAnswer
+from aspire_llm.records import Evidence, LabelledAnswer, Prediction, Question, Reason, ScoredAnswer, UntunedAnswer
 from aspire_llm.selection.confidence import Calibration, UniformCalibration
+from aspire_llm.selection.guarantee import Guarantee
 from aspire_llm.selection.outcomes import Infeasible
+from aspire_llm.selection.risk_control import Uncertified
 from aspire_llm.selection.score import Scoring
 
 
@@ -23,6 +25,7 @@ class DecisionRule:
             calibration answer was wrong, every answer is.
         novelty_level: Answers to questions of a lower novelty p-value are withheld; at 0 none is.
         lacking: Why the score is not the one that was asked for, as a clause; empty where it is.
+        guarantee: Its threshold takes the place of `abstain_below`; where it certifies none, every answer is withheld.
     """
 
     scoring: Scoring
@@ -31,6 +34,7 @@ class DecisionRule:
     calibration: Calibration | Infeasible
     novelty_level: float = 0.0
     lacking: str = ""
+    guarantee: Guarantee | None = None
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -41,6 +45,8 @@ class DecisionRule:
                 found.append(f"no calibration ({reason}): nothing can be vouched for, and confidence is null")
             case UniformCalibration(num_items=count, right=False):
                 found.append(f"all {count} calibration answers are wrong: every answer is withheld")
+        if self.guarantee and isinstance(self.guarantee.outcome, Uncertified):
+            found.append(f"every answer is withheld. {self.guarantee.sentence}")
         return tuple(found)
 
     def decide(
@@ -61,27 +67,38 @@ class DecisionRule:
         """
         score = self.scoring.score(evidence)
         confidence = None if isinstance(self.calibration, Infeasible) else self.calibration.confidence(score)
-        abstained, why = self._withheld(confidence, novelty)
-        correct = None if rouge_l is None else rouge_l > self.eval_threshold
+        reason, why = self._reason(score, confidence, novelty)
         return Prediction(
-            question, ScoredAnswer(evidence, score), confidence, abstained, why, rouge_l, correct, novelty
+            question,
+            ScoredAnswer(evidence, score),
+            confidence,
+            abstained=reason not in (Reason.SURE_ENOUGH, Reason.NO_CALIBRATION),
+            why=why,
+            reason=reason,
+            rouge_l=rouge_l,
+            correct=None if rouge_l is None else rouge_l > self.eval_threshold,
+            novelty=novelty,
+            target_risk=self.guarantee.target.risk if self.guarantee else None,
         )
 
-    def _withheld(self, confidence: float | None, novelty: float | None) -> tuple[bool, str]:
-        """Whether an answer is withheld, and why or why not."""
+    def _reason(self, score: float, confidence: float | None, novelty: float | None) -> tuple[Reason, str]:
+        """Why an answer is given or withheld, for programs and in words."""
         if isinstance(self.calibration, UniformCalibration) and not self.calibration.right:
-            return True, f"all {self.calibration.num_items} calibration answers are wrong: nothing can be vouched for"
+            count = self.calibration.num_items
+            return Reason.NOTHING_RIGHT, f"all {count} calibration answers are wrong: nothing can be vouched for"
         if novelty is not None and novelty < self.novelty_level:
             return (
-                True,
+                Reason.NOVEL_QUESTION,
                 f"the question is unlike the calibration questions (p = {novelty:.4f} < {self.novelty_level:g})",
             )
+        if self.guarantee:
+            return _held_against(self.guarantee, score)
         if confidence is None:
-            return False, "no calibration: nothing can be vouched for"
-        abstained = confidence < self.abstain_below
+            return Reason.NO_CALIBRATION, "no calibration: nothing can be vouched for"
+        below = confidence < self.abstain_below
         return (
-            abstained,
-            f"confidence {confidence:.2f} is {'below' if abstained else 'at least'} {self.abstain_below:.2f}",
+            Reason.BELOW_THRESHOLD if below else Reason.SURE_ENOUGH,
+            f"confidence {confidence:.2f} is {'below' if below else 'at least'} {self.abstain_below:.2f}",
         )
 
     def decide_again(self, prediction: Prediction) -> Prediction:
@@ -99,3 +116,16 @@ class DecisionRule:
 def relabelled(labelled: LabelledAnswer, threshold: float) -> LabelledAnswer:
     """An answer held against another threshold of Rouge-L F."""
     return replace(labelled, correct=labelled.rouge_l > threshold)
+
+
+def _held_against(guarantee: Guarantee, score: float) -> tuple[Reason, str]:
+    """What a certified threshold says of a score."""
+    outcome, risk = guarantee.outcome, f"{100 * guarantee.target.risk:g}%"
+    if isinstance(outcome, Uncertified):
+        return Reason.NOT_CERTIFIED, f"no threshold is certified to let at most {risk} wrong answers through"
+    below = score < outcome.threshold
+    compared = f"score {score:.3f} is {'below' if below else 'at least'} {outcome.threshold:.3f}"
+    return (
+        Reason.BELOW_THRESHOLD if below else Reason.SURE_ENOUGH,
+        f"{compared}, which is certified for at most {risk} wrong answers",
+    )

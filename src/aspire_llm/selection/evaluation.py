@@ -1,7 +1,7 @@
 """All figures of all methods, and what sets the reference method apart: the content of `metrics.json`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.records import MethodScores
 from aspire_llm.selection import metrics
 from aspire_llm.selection.bootstrap import Draws, Interval, bootstrap, percentile_interval
-from aspire_llm.selection.outcomes import Undefined
+from aspire_llm.selection.outcomes import Undefined, figure_to_json, interval_from_json
+from aspire_llm.selection.reliability import ConfidenceMetrics
 
 COVERAGES = (0.5, 0.8, 0.9)
 RISKS = (0.05, 0.1)
@@ -98,14 +99,6 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfidenceMetrics:
-    """Expected calibration error and Brier score of the confidence, 0 to 1; lower is better."""
-
-    ece: float
-    brier: float
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What `evaluate` found.
 
@@ -128,7 +121,7 @@ class Evaluation:
                 pair: {metric: difference.to_json() for metric, difference in by_metric.items()}
                 for pair, by_metric in self.differences.items()
             },
-            "confidence": None if self.confidence is None else asdict(self.confidence),
+            "confidence": None if self.confidence is None else self.confidence.to_json(),
         }
 
     @classmethod
@@ -140,7 +133,7 @@ class Evaluation:
                 pair: {metric: Difference.from_json(own) for metric, own in by_metric.items()}
                 for pair, by_metric in content["differences"].items()
             },
-            confidence=None if content["confidence"] is None else ConfidenceMetrics(**content["confidence"]),
+            confidence=None if content["confidence"] is None else ConfidenceMetrics.from_json(content["confidence"]),
         )
 
 
@@ -182,9 +175,7 @@ def evaluate(
     }
     calibration = None
     if confidence is not None:
-        calibration = ConfidenceMetrics(
-            ece=metrics.ece(reference.correct, confidence), brier=metrics.brier(reference.correct, confidence)
-        )
+        calibration = ConfidenceMetrics.of(reference.correct, confidence, reference.groups, seed=seed)
     return Evaluation(figures, differences, calibration)
 
 
@@ -223,23 +214,8 @@ def _differences(
     return {"auroc": auroc, "auacc": Difference(reference.auacc - rival.auacc, auacc_ci)}
 
 
-def figure_to_json(name: str, value: float | Interval | Undefined) -> dict[str, Any]:
-    """A figure under its name; an undefined one is null with a reason beside it."""
-    if isinstance(value, Undefined):
-        return {name: None, f"{name}_reason": value.reason}
-    return {name: list(value) if isinstance(value, tuple) else value}
-
-
 def _known(name: str, content: Mapping[str, Any]) -> float | Undefined:
     return Undefined(content[f"{name}_reason"]) if content[name] is None else float(content[name])
-
-
-def interval_from_json(name: str, content: Mapping[str, Any]) -> Interval | Undefined:
-    """The interval that `figure_to_json` wrote."""
-    if content[name] is None:
-        return Undefined(content[f"{name}_reason"])
-    low, high = content[name]
-    return float(low), float(high)
 
 
 def _check(method: MethodScores) -> None:

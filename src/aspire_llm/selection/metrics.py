@@ -141,14 +141,30 @@ def tied_share(score: ArrayLike) -> float:
 def ece(correct: ArrayLike, confidence: ArrayLike, num_bins: int = 10) -> float:
     """Expected calibration error: Σ_bins (share of answers in the bin)·|accuracy − mean confidence|, 0 to 1.
 
-    The bins [k/b, (k+1)/b) are equally wide; the last one includes confidence 1.
-
     Source: Naeini, Cooper & Hauskrecht (2015), for the confidence that an answer is right.
     """
     right, probability = _checked_confidence(correct, confidence)
-    bins = np.minimum((probability * num_bins).astype(np.int64), num_bins - 1)
-    gaps = np.bincount(bins, weights=right - probability, minlength=num_bins)
+    gaps = np.bincount(equal_width_bins(probability, num_bins), weights=right - probability)
     return float(np.abs(gaps).sum() / len(right))
+
+
+def equal_width_bins(confidence: Floats, num_bins: int = 10) -> NDArray[np.int64]:
+    """The bin [k/b, (k+1)/b) of each confidence, int[n]; the last one includes confidence 1."""
+    return np.minimum((confidence * num_bins).astype(np.int64), num_bins - 1)
+
+
+def equal_mass_bins(confidence: Floats, num_bins: int = 10) -> NDArray[np.int64]:
+    """Bins of about as many answers each, int[n], rising with the confidence.
+
+    Equal confidences stay together, so that there are fewer bins where many are tied.
+
+    Source: Nguyen & O'Connor (2015), adaptive binning.
+    """
+    inner = np.unique(np.quantile(confidence, np.arange(1, num_bins) / num_bins))
+    # An answer at an edge belongs to the bin that the edge closes.
+    place = np.searchsorted(inner, confidence, side="left")
+    bins: NDArray[np.int64] = np.unique(place, return_inverse=True)[1]
+    return bins
 
 
 def brier(correct: ArrayLike, confidence: ArrayLike) -> float:

@@ -1,7 +1,8 @@
 """Results that are not numbers: each says why, so that nobody has to guess what a stand-in number meant."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -31,3 +32,18 @@ class Infeasible:
 def defined(value: T | Undefined) -> T | None:
     """The figure, or None where these data do not define it."""
     return None if isinstance(value, Undefined) else value
+
+
+def figure_to_json(name: str, value: float | tuple[float, float] | Undefined) -> dict[str, Any]:
+    """A figure under its name; an undefined one is null with a reason beside it."""
+    if isinstance(value, Undefined):
+        return {name: None, f"{name}_reason": value.reason}
+    return {name: list(value) if isinstance(value, tuple) else value}
+
+
+def interval_from_json(name: str, content: Mapping[str, Any]) -> tuple[float, float] | Undefined:
+    """The interval that `figure_to_json` wrote."""
+    if content[name] is None:
+        return Undefined(content[f"{name}_reason"])
+    low, high = content[name]
+    return float(low), float(high)

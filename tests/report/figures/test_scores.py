@@ -11,15 +11,6 @@ from aspire_llm.report.figures import scores
 from aspire_llm.report.figures.canvas import FRAME, SIZE
 
 
-def test_bins_hold_equally_many_and_never_split_a_tie() -> None:
-    even = scores.equal_mass_bins(np.arange(100) / 100)
-    assert even.sum(axis=1).tolist() == [10] * 10
-    confidence = np.array([0.1] * 55 + [0.5] * 30 + [0.9] * 15)
-    members = scores.equal_mass_bins(confidence)
-    assert (members.sum(axis=0) == 1).all()
-    assert [sorted(set(confidence[row])) for row in members] == [[0.1], [0.5], [0.9]]
-
-
 def test_reliability_by_hand() -> None:
     predictions = [
         replace(own, confidence=0.25 if i < 20 else 0.75, correct=i % 4 == 0 if i < 20 else i % 2 == 0)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aspire_llm.records import Prediction
 from aspire_llm.report.figures.bands import group_weights, share_band
@@ -11,8 +10,8 @@ from aspire_llm.report.figures.canvas import PAGE_COLOURS, FigureView, new_figur
 from aspire_llm.report.figures.placing import Label, label_points
 from aspire_llm.report.run_results import RunResults, group_of
 from aspire_llm.report.tables import percent
+from aspire_llm.selection.metrics import equal_mass_bins
 
-NUM_BINS = 10
 _COUNT_SIZE = 8.0
 
 
@@ -78,7 +77,8 @@ def reliability_svg(predictions: Sequence[Prediction]) -> str:
     figure, axes = new_figure()
     confidence = np.array([prediction.confidence for prediction in predictions], dtype=np.float64)
     right = np.array([prediction.correct for prediction in predictions], dtype=np.bool_)
-    members = equal_mass_bins(confidence)
+    bins = equal_mass_bins(confidence)
+    members = bins == np.arange(bins.max() + 1)[:, None]
     sizes = members.sum(axis=1)
     means, shares = members @ confidence / sizes, (members & right).sum(axis=1) / sizes
     axes.plot([0, 1], [0, 1], color=PAGE_COLOURS["muted"], linewidth=1, dashes=(1, 2))
@@ -90,21 +90,10 @@ def reliability_svg(predictions: Sequence[Prediction]) -> str:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Mean confidence", ylabel="Right answers")
     percent_axes(axes.xaxis, axes.yaxis)
     bars = [None] * len(sizes) if band is None else list(zip(band.low, band.high, strict=True))
-    bins = zip(sizes, means, shares, bars, strict=True)
-    counts = [Label(str(size), mean, share, bar, PAGE_COLOURS["muted"]) for size, mean, share, bar in bins]
+    dots = zip(sizes, means, shares, bars, strict=True)
+    counts = [Label(str(size), mean, share, bar, PAGE_COLOURS["muted"]) for size, mean, share, bar in dots]
     label_points(axes, counts, _COUNT_SIZE)
     return to_svg(figure, "reliability", "Reliability diagram: share of right answers, by mean confidence")
-
-
-def equal_mass_bins(confidence: NDArray[np.float64], num_bins: int = NUM_BINS) -> NDArray[np.bool_]:
-    """Which answers stand in which bin, bool[bins, n].
-
-    Equal confidences stay together, so that bins are of about equal size at best, and fewer where many are tied.
-    """
-    inner = np.unique(np.quantile(confidence, np.arange(1, num_bins) / num_bins))
-    # An answer at an edge belongs to the bin that the edge closes.
-    place = np.searchsorted(inner, confidence, side="left")
-    return np.array([place == bin for bin in np.unique(place)])
 
 
 def _threshold(predictions: Sequence[Prediction]) -> float | None:

@@ -1,0 +1,66 @@
+"""What is certified of a run, beside what its thresholds come to on the test questions."""
+
+from collections.abc import Sequence
+
+from aspire_llm.records import Prediction
+from aspire_llm.report.estimates import estimate
+from aspire_llm.report.tables import Column, Estimate, Kind, Table
+from aspire_llm.report.writers import as_text
+from aspire_llm.results.calibration import Calibrated, judged_scores
+from aspire_llm.selection import Certified, Guarantee, Realised, realised
+
+
+def guarantees_table(calibrated: Calibrated, predictions: Sequence[Prediction], novelty_level: float) -> Table:
+    """A row per target: what is certified, and what came of it.
+
+    Args:
+        calibrated: With the guarantees.
+        predictions: The test answers, scored by what the guarantees are about.
+        novelty_level: Below which a question counts as novel.
+    """
+    own = calibrated.guarantees
+    judged = [prediction for prediction in predictions if prediction.correct is not None]
+    scores = judged_scores(judged, novelty_level) if judged else None
+    found = [
+        realised(guarantee.outcome.threshold, scores)
+        if scores is not None and isinstance(guarantee.outcome, Certified)
+        else None
+        for guarantee in own
+    ]
+    columns = [
+        Column("target", "Wrong answers, at most", [f"{100 * guarantee.target.risk:g}%" for guarantee in own]),
+        Column("certainty", "Certainty", [Estimate(1 - guarantee.target.delta) for guarantee in own], Kind.PERCENT),
+        Column("answered", "Answered", [_coverage(guarantee) for guarantee in own], Kind.PERCENT),
+        Column("test_answered", "Answered on test", [_realised_coverage(result) for result in found], Kind.PERCENT),
+        Column("test_wrong", "Wrong of these [95%]", [_risk(result) for result in found], Kind.PERCENT),
+    ]
+    joint = sum(guarantee.target.delta for guarantee in own)
+    notes = [f"{guarantee.sentence} ({guarantee.conditions})" for guarantee in own]
+    if len(own) > 1 and joint < 1.0:
+        notes.append(f"Each holds with its own certainty; all of them together with at least {100 * (1 - joint):g}%.")
+    if scores is not None:
+        notes.append(
+            f"On test: the run's own {len(judged)} test questions, which had no part in it. What is promised is about "
+            "all such questions; the share on these scatters around it, within the interval."
+        )
+    return Table("guarantees", "What is certified, and what came of it", columns, notes)
+
+
+def guarantees_text(calibrated: Calibrated, predictions: Sequence[Prediction], novelty_level: float) -> str:
+    """The same for a terminal; without a guarantee, what the confidence stands on."""
+    if not calibrated.guarantees:
+        return "No target was asked for: --target-risk 0.1 certifies at most 10% wrong answers."
+    return as_text(guarantees_table(calibrated, predictions, novelty_level))
+
+
+def _coverage(guarantee: Guarantee) -> Estimate | None:
+    outcome = guarantee.outcome
+    return Estimate(outcome.coverage) if isinstance(outcome, Certified) else None
+
+
+def _risk(result: Realised | None) -> Estimate | None:
+    return None if result is None else estimate(result.risk, result.risk_ci)
+
+
+def _realised_coverage(result: Realised | None) -> Estimate | None:
+    return None if result is None else Estimate(result.coverage)

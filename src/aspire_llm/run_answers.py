@@ -1,0 +1,202 @@
+"""The answers of a run to its splits: made where they are lacking, and decided anew by what is fitted on them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from aspire_llm.config import RunConfig
+from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
+from aspire_llm.methods.catalogue import UNTUNED
+from aspire_llm.methods.fused import fit_validation_fused
+from aspire_llm.records import Prediction, Question, Split, Unanswered, UntunedAnswer
+from aspire_llm.results.calibration import CALIBRATION, calibrate, decision_rule
+from aspire_llm.results.fused import FUSED
+from aspire_llm.results.predictions import (
+    CALIBRATION_PREDICTIONS,
+    LABELLED_PREDICTIONS,
+    PREDICTIONS,
+    UNTUNED_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+)
+from aspire_llm.rundir.files import Lines
+from aspire_llm.rundir.provenance import record_seconds_per_question
+from aspire_llm.selection import DecisionRule, RiskTarget
+
+if TYPE_CHECKING:
+    from aspire_llm.lm.tokenization import EncodedPrompt
+    from aspire_llm.methods.source import ModelSource
+    from aspire_llm.run_model import RunModel
+
+T = TypeVar("T")
+Outcome = TypeVar("Outcome", bound=Prediction | Unanswered)
+
+
+class RunAnswers:
+    """The stored answers of a run.
+
+    Args:
+        folder: Of the run.
+        config: Of the run.
+        questions: All of its splits.
+        model: Loads the model, where something has to be answered.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        questions: Mapping[Split, Sequence[Question]],
+        model: "Callable[[], RunModel]",
+    ) -> None:
+        self.folder, self.config, self.questions, self._load_model = folder, config, questions, model
+
+    @property
+    def model(self) -> "RunModel":
+        """The model of the run."""
+        return self._load_model()
+
+    def calibrate(self, targets: Sequence[RiskTarget] = ()) -> DecisionRule:
+        """The score, confidence and certified thresholds from stored answers; targets of earlier calls stay.
+
+        Args:
+            targets: To certify.
+
+        Returns:
+            What decides about the answers of the run.
+        """
+        fused = None
+        if self.config.score.kind == "fused":
+            fused = fit_validation_fused(self.validation(), self.config)
+            FUSED.write(self.folder, fused)
+        rule = decision_rule(self.config, fused=fused)
+        earlier = CALIBRATION.read(self.folder) if CALIBRATION.exists(self.folder) else None
+        asked = [*(own.target for own in earlier.guarantees), *targets] if earlier else targets
+        if earlier and earlier.source and LABELLED_PREDICTIONS.exists(self.folder):
+            answered, source = LABELLED_PREDICTIONS.read(self.folder), earlier.source
+        else:
+            answered, source = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule), None
+        calibrated = calibrate(self.config, answered, self.validation, rule, asked)
+        CALIBRATION.write(self.folder, replace(calibrated, source=source))
+        return decision_rule(self.config, calibrated, fused)
+
+    def predict_untuned(self) -> None:
+        """The base model's answers to the test questions."""
+        untuned = self.fill(
+            UNTUNED_PREDICTIONS,
+            "prediction before tuning",
+            len(self.questions[Split.TEST]),
+            lambda: self.model.prompts[Split.TEST],
+            lambda prompts: self.model.answer_untuned(prompts),
+        )
+        UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
+
+    def label(self, questions: Sequence[Question], source: str) -> None:
+        """Answer other questions, which calibrate from then on instead of the run's own split.
+
+        Args:
+            questions: With references.
+            source: Where they come from.
+        """
+        answer_questions(LABELLED_PREDICTIONS, self.folder, questions, self.config, self.model.predictor.predict)
+        CALIBRATION.write(self.folder, replace(CALIBRATION.read(self.folder), source=source))
+
+    def predict(self, rule: DecisionRule) -> list[Prediction]:
+        """Predictions for the test split, decided by a rule."""
+        return self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
+
+    def validation(self) -> list[Prediction]:
+        """Predictions for the validation split, for what methods choose there."""
+        return self._decided(VALIDATION_PREDICTIONS, "validation", Split.VALIDATION, decision_rule(self.config))
+
+    def sets(self) -> dict[str, AnswerSet]:
+        """The answers to the test split by suffix: the tuned model's and the untuned one's."""
+
+        def answers(suffix: str, given: Sequence[Prediction] | Sequence[UntunedAnswer]) -> AnswerSet:
+            return AnswerSet(
+                self.folder,
+                self.config,
+                self.questions[Split.TEST],
+                given,
+                source=lambda: self.source(self.model.prompts[Split.TEST], tuned=not suffix),
+                validation=self.validation,
+                suffix=suffix,
+            )
+
+        sets = {"": answers("", PREDICTIONS.read(self.folder))}
+        if self.config.rivals.untuned:
+            sets[UNTUNED] = answers(UNTUNED, UNTUNED_PREDICTIONS.read(self.folder))
+        return sets
+
+    def source(self, prompts: "Sequence[EncodedPrompt]", *, tuned: bool = True) -> "ModelSource":
+        """What the model offers to methods that score its answers.
+
+        Args:
+            prompts: The questions answered.
+            tuned: Whether the tuned model answered them, or the one before tuning.
+        """
+        from aspire_llm.methods.source import ModelSource
+
+        return ModelSource(self.model, prompts, tuned=tuned)
+
+    def _decided(self, file: Lines[Prediction], title: str, split: Split, rule: DecisionRule) -> list[Prediction]:
+        """The predictions of a split, answered where they are not yet, and decided anew by the rule."""
+
+        def predict(prompts: "Sequence[EncodedPrompt]") -> list[Prediction]:
+            predictor = self.model.predictor
+            answered = predictor.predict_prompts(prompts)
+            if split is not Split.VALIDATION:  # which comes when costs have been held against the times before
+                # Before they are stored: what follows from stored answers never lacks their times.
+                record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
+            return answered
+
+        count = len(self.questions[split])
+        answers = self.fill(file, title, count, lambda: self.model.prompts[split], predict)
+        return file.revise(self.folder, answers, rule.decide_again)
+
+    def fill(
+        self,
+        file: Lines[T],
+        title: str,
+        count: int,
+        prompts: "Callable[[], Sequence[EncodedPrompt]]",
+        compute: "Callable[[Sequence[EncodedPrompt]], Sequence[T]]",
+    ) -> list[T]:
+        """The records of a file, one per prompt; where none is lacking, no prompt is encoded and no model loaded."""
+
+        def computed(places: Sequence[int]) -> Sequence[T]:
+            everything = prompts()
+            return compute([everything[place] for place in places])
+
+        return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
+
+
+def answer_questions(
+    file: Lines[Outcome],
+    folder: Path,
+    questions: Sequence[Question],
+    config: RunConfig,
+    answer: Callable[[Sequence[Question]], Sequence[Outcome]],
+) -> list[Outcome]:
+    """Fill a file with what becomes of questions; lines of the same questions that are there already are kept.
+
+    Args:
+        file: The file.
+        folder: Where it is.
+        questions: What to answer.
+        config: Of the run.
+        answer: Answers some of them.
+
+    Returns:
+        The content of the file, in the order of the questions.
+    """
+    if file.exists(folder) and not _begins_with(file, folder, questions):
+        (folder / file.name).unlink()
+    return file.fill(folder, "prediction", questions, BATCHES_AT_ONCE * config.stage2.batch_size, answer)
+
+
+def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Question]) -> bool:
+    """Whether the whole lines of a file are about the first of these questions."""
+    known = [own.question for own in file.read_whole(folder)]
+    asked = [(q.id, q.question, q.context, q.references) for q in questions[: len(known)]]
+    return asked == [(q.id, q.question, q.context, q.references) for q in known]
