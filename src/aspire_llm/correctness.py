@@ -92,9 +92,10 @@ def label(answer: SampledAnswer, question: Question, threshold: float) -> Labell
     return LabelledAnswer(answer, rouge_l=score, correct=score > threshold)
 
 
-def normal_words(text: str) -> list[str]:
+@lru_cache(maxsize=100_000)  # each beam is compared with every other
+def normal_words(text: str) -> tuple[str, ...]:
     """The words of a text in SQuAD's normal form: lower case, no ASCII punctuation, no articles."""
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+    return tuple(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def _best(answer: str, references: Iterable[str], compare: Callable[[str, str], float]) -> float:

@@ -12,12 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
-from scipy.special import expit
 
 from aspire_llm.errors import DataError, RunDirectoryError
 from aspire_llm.selection.folds import deal_groups
-from aspire_llm.selection.logistic import fit_logistic
+from aspire_llm.selection.logistic import expit, fit_logistic
 from aspire_llm.selection.outcomes import Infeasible
 
 Floats = NDArray[np.float64]
@@ -97,7 +95,7 @@ class PlattCalibration(Calibration):
 
     def confidence(self, score: float) -> float:
         # With slope 0 the score is absent, so that −inf leaves no NaN behind.
-        return float(expit(self.intercept + (self.slope * score if self.slope else 0.0)))
+        return float(expit(np.asarray(self.intercept + (self.slope * score if self.slope else 0.0))))
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -231,10 +229,24 @@ def _fit_platt(scores: Floats, correct: Bools) -> Calibration | Infeasible:
 
 def _fit_isotonic(scores: Floats, correct: Bools) -> Calibration:
     knots, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    shares = np.bincount(place, correct) / counts
     least = 1.0 / (len(scores) + 2)
-    fitted = np.clip(isotonic_regression(shares, weights=counts).x, least, 1.0 - least)
+    fitted = np.clip(_pooled(np.bincount(place, correct).astype(np.float64), counts), least, 1.0 - least)
     # Inside of a stretch of equal confidence a knot says nothing.
     kept = np.ones(len(knots), dtype=np.bool_)
     kept[1:-1] = (fitted[1:-1] != fitted[:-2]) | (fitted[1:-1] != fitted[2:])
     return IsotonicCalibration(len(scores), tuple(knots[kept].tolist()), tuple(fitted[kept].tolist()))
+
+
+def _pooled(hits: Floats, counts: NDArray[np.int64]) -> Floats:
+    """The non-decreasing shares nearest to hits / counts: neighbours that fall are pooled (Ayer et al. 1955).
+
+    scipy and scikit-learn have this too, and take half a second and more to import.
+    """
+    blocks: list[tuple[float, int, int]] = []  # hits, counts, places
+    for hit, count in zip(hits.tolist(), counts.tolist(), strict=True):
+        block = (hit, count, 1)
+        while blocks and blocks[-1][0] * block[1] >= block[0] * blocks[-1][1]:
+            last = blocks.pop()
+            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
+        blocks.append(block)
+    return np.repeat([hit / count for hit, count, _ in blocks], [places for _, _, places in blocks])

@@ -1,6 +1,8 @@
 """All figures of all methods, and what sets the reference method apart: the content of `metrics.json`."""
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,7 +165,9 @@ def evaluate(
         raise ConfigError(f"methods are {', '.join(names)}; each must stand once and {reference_method} among them")
     for method in methods:
         _check(method)
-    draws = {method.name: bootstrap(method, seed=seed, num_resamples=num_resamples) for method in methods}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy lets several work at once
+        drawn = threads.map(lambda own: bootstrap(own, seed=seed, num_resamples=num_resamples), methods)
+        draws = dict(zip(names, drawn, strict=True))
     figures = {method.name: _method_metrics(method, draws[method.name]) for method in methods}
     reference = next(method for method in methods if method.name == reference_method)
     differences = {

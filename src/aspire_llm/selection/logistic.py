@@ -2,13 +2,18 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 Floats = NDArray[np.float64]
 
 _MAX_STEPS = 100
 _TOLERANCE = 1e-12  # of the squared Newton decrement, twice the distance to the least loss, in nats
 _SLIGHT = 1e-9  # keeps the intercept's curvature above zero where every answer is told apart with certainty
+
+
+def expit(log_odds: Floats) -> Floats:
+    """1 / (1 + exp(−x)) for any x; scipy's takes a quarter of a second to import."""
+    probability: Floats = np.exp(-np.logaddexp(0.0, -log_odds))
+    return probability
 
 
 def fit_logistic(columns: Floats, correct: NDArray[np.bool_], penalty: float = 1.0) -> tuple[Floats, float]:

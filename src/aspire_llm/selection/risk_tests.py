@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from aspire_llm.errors import ConfigError, DataError
 
@@ -134,6 +133,8 @@ class _Binomial:
         return _Binomial(self.scores, np.zeros_like(self.wrong))
 
     def p_values(self, risk: float, thresholds: Floats, *, times: float = 1.0) -> Floats:
+        from scipy.special import betainc  # takes a quarter of a second to import, and most runs certify nothing
+
         given = self.scores >= thresholds[:, None]
         answered, wrong = given.sum(axis=1), (given & self.wrong).sum(axis=1)
         right = times * (answered - wrong)

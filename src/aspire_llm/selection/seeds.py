@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from aspire_llm.errors import ConfigError
 from aspire_llm.selection.evaluation import Evaluation
@@ -38,6 +37,8 @@ class Spread:
         mean = float(np.mean(known))
         if len(known) == 1:
             return cls(mean, None, None, tuple(known))
+        from scipy.special import stdtrit  # takes a quarter of a second to import, and most runs have one seed
+
         sd = float(np.std(known, ddof=1))
         half = float(stdtrit(len(known) - 1, 0.975)) * sd / len(known) ** 0.5
         return cls(mean, sd, (mean - half, mean + half), tuple(known))
