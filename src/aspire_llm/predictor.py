@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from aspire_llm.config import RunConfig
@@ -205,7 +206,8 @@ class SelectivePredictor:
         recorder = StateRecorder(self.model.backbone, [self._states.layer] if self._states else ())
         decoded = decode_likeliest(self.model, prompts, self._config, recorder)
         chosen = [hypotheses[0] for hypotheses in decoded.hypotheses]
-        states = self._log_odds(recorder, decoded.hypotheses)
+        found = self._beams(decoded)
+        states = self._log_odds(recorder, decoded.hypotheses, found)
         novelty: Sequence[float | None] = [None] * len(prompts)
         if isinstance(self._novelty, NoveltyGuard):
             groups = [prompt.question.cluster for prompt in prompts]
@@ -219,21 +221,27 @@ class SelectivePredictor:
         self.seconds["self_evaluation"] += time.perf_counter() - answered
         return [
             _Found(Evidence(beams[0], verdict, odds[0] if odds else None, beams, odds), p_value)
-            for beams, verdict, odds, p_value in zip(self._beams(decoded), verdicts, states, novelty, strict=True)
+            for beams, verdict, odds, p_value in zip(found, verdicts, states, novelty, strict=True)
         ]
 
     def _beams(self, decoded: Decoded) -> list[tuple[SampledAnswer, ...]]:
         return [tuple(self.encoder.sampled_answer(own) for own in beams) for beams in decoded.hypotheses]
 
-    def _log_odds(self, recorder: StateRecorder, hypotheses: Sequence[Sequence[Hypothesis]]) -> list[tuple[float, ...]]:
-        """What the read-out of states says of the hypotheses of each question."""
+    def _log_odds(
+        self,
+        recorder: StateRecorder,
+        hypotheses: Sequence[Sequence[Hypothesis]],
+        answers: Sequence[Sequence[SampledAnswer]],
+    ) -> list[tuple[float, ...]]:
+        """What the read-out of states says of the hypotheses of each question, which are answers."""
         if self._states is None:
             return [()] * len(hypotheses)
         position, readout = Position[self._states.position.upper()], self._states.readout
         log_odds = []
-        for place, beams in enumerate(hypotheses):
-            states = torch.stack([recorder.states(place, own.rows)[position, 0] for own in beams])
-            log_odds.append(tuple(readout.log_odds(states.cpu().numpy()).tolist()))
+        for place, (beams, own) in enumerate(zip(hypotheses, answers, strict=True)):
+            states = torch.stack([recorder.states(place, beam.rows)[position, 0] for beam in beams])
+            likelihoods = np.array([answer.likelihoods for answer in own])
+            log_odds.append(tuple(readout.log_odds(states.cpu().numpy(), likelihoods).tolist()))
         return log_odds
 
     def _rouge_l(self, question: Question, answer: SampledAnswer) -> float | None:

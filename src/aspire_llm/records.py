@@ -88,6 +88,11 @@ class SampledAnswer:
         """Summed log-probability of the answer, in nats."""
         return self.log_likelihood * self.num_tokens
 
+    @property
+    def likelihoods(self) -> tuple[float, float]:
+        """Summed log-probability, and its mean per token, in nats."""
+        return self.sequence_log_probability, self.log_likelihood
+
 
 @dataclass(frozen=True, slots=True)
 class DrawnAnswer:
@@ -131,7 +136,8 @@ class Evidence:
     Attributes:
         answer: The answer.
         log_self_eval: log P(z_c | x, ŷ) in nats, computed without leaving log space; None where θs was not asked.
-        states: Log-odds of a correct answer by the hidden states of `[θp] [x] [ŷ]`; None where they were not read.
+        states: Log-odds of a correct answer by the hidden states of `[θp] [x] [ŷ]` and its likelihood; None where they
+            were not read.
         beams: All hypotheses of the search, likeliest first, the answer among them; empty where they are not known.
         beam_states: What `states` is, of each of the beams; empty where they were not read.
     """

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from aspire_llm.errors import DataError
 from aspire_llm.results.states import STATES, StatesReadout
 from aspire_llm.selection import Infeasible
-from aspire_llm.selection.linear_readout import LabelledStates, LinearReadout, fit_readout
+from aspire_llm.selection.linear_readout import LabelledStates, LinearReadout, Weighing, fit_readout
 
 WIDTH, BEAMS = 12, 3
 
@@ -25,9 +25,9 @@ def labelled(num_questions: int = 200, seed: int = 0) -> tuple[LabelledStates, n
     for place, strength in enumerate((0.3, 2.5, 0.0)):
         states[:, place, :2] += strength * correct[:, None]
     questions = np.repeat(np.arange(num_questions), BEAMS)
-    probabilities = np.log(np.tile([0.5, 0.2, 0.1], num_questions))
+    likelihoods = np.log(np.tile([0.5, 0.2, 0.1], num_questions))[:, None] / [1.0, 3.0]
     groups = [f"g{i // 2}" for i in range(num_questions)]
-    return LabelledStates(lambda place: states[:, place], 3, correct, probabilities, questions, groups), states
+    return LabelledStates(lambda place: states[:, place], 3, correct, likelihoods, questions, groups), states
 
 
 def test_it_reads_where_most_is_known() -> None:
@@ -36,9 +36,11 @@ def test_it_reads_where_most_is_known() -> None:
     assert isinstance(found, LinearReadout)
     assert found.place == 1
     fresh, states = labelled(500, seed=9)
-    held_out = roc_auc_score(fresh.correct, found.log_odds(states[:, 1]))
+    held_out = roc_auc_score(fresh.correct, found.log_odds(states[:, 1], fresh.likelihoods))
     first = fresh.likeliest
-    assert roc_auc_score(fresh.correct[first], found.log_odds(states[first, 1])) == pytest.approx(found.auroc, abs=0.08)
+    assert roc_auc_score(
+        fresh.correct[first], found.log_odds(states[first, 1], fresh.likelihoods[first])
+    ) == pytest.approx(found.auroc, abs=0.08)
     assert held_out > 0.85
 
 
@@ -46,23 +48,29 @@ def test_its_weights_are_those_of_a_standardised_regression() -> None:
     answers, states = labelled()
     found = fit_readout(answers)
     assert isinstance(found, LinearReadout)
-    weights = answers.weights(by_probability=found.by_probability)
+    weights = answers.weights(found.weighing)
     assert np.bincount(answers.questions, weights) == pytest.approx(1.0)
-    scaler = StandardScaler().fit(states[:, 1])
+    columns = np.hstack([states[:, 1], answers.likelihoods])
+    standard = StandardScaler().fit_transform(columns) * [
+        *[1.0] * WIDTH,
+        10.0,
+        10.0,
+    ]  # likelihoods are hardly held back
     model = LogisticRegression(C=found.strength, max_iter=5000, tol=1e-8)
-    model.fit(scaler.transform(states[:, 1]), answers.correct, sample_weight=weights)
-    expected = model.decision_function(scaler.transform(states[:, 1]))
-    assert found.log_odds(states[:, 1]) == pytest.approx(expected, abs=0.05)
+    model.fit(standard, answers.correct, sample_weight=weights)
+    expected = model.decision_function(standard)
+    assert found.log_odds(states[:, 1], answers.likelihoods) == pytest.approx(expected, abs=0.05)
 
 
 def test_beams_weigh_by_their_probability() -> None:
     answers, _ = labelled(2)
-    assert answers.weights(by_probability=True) == pytest.approx([0.625, 0.25, 0.125] * 2)
-    assert answers.weights(by_probability=False) == pytest.approx([1 / 3] * 6)
+    assert answers.weights(Weighing.BY_PROBABILITY) == pytest.approx([0.625, 0.25, 0.125] * 2)
+    assert answers.weights(Weighing.ALIKE) == pytest.approx([1 / 3] * 6)
+    assert answers.weights(Weighing.LIKELIEST) == pytest.approx([1.0, 0.0, 0.0] * 2)
     assert answers.likeliest.tolist() == [0, 3]
     # A long answer has a probability that float64 does not know.
-    long = replace(answers, log_probabilities=answers.log_probabilities - 5000.0)
-    assert long.weights(by_probability=True) == pytest.approx([0.625, 0.25, 0.125] * 2)
+    long = replace(answers, likelihoods=answers.likelihoods - 5000.0)
+    assert long.weights(Weighing.BY_PROBABILITY) == pytest.approx([0.625, 0.25, 0.125] * 2)
 
 
 def test_what_cannot_be_learned_is_said() -> None:
@@ -81,7 +89,7 @@ def test_what_cannot_be_learned_is_said() -> None:
 
 
 def test_it_is_stored_and_read(tmp_path) -> None:
-    readout = LinearReadout(3, np.arange(4, dtype=np.float32), 0.5, 0.8, 1e-3, True)
+    readout = LinearReadout(3, np.arange(4, dtype=np.float32), (0.5, -1.0), 0.5, 0.8, 1e-3, Weighing.ALIKE)
     STATES.write(tmp_path, StatesReadout(readout, "last", 7))
     again = STATES.read(tmp_path)
     assert isinstance(again, StatesReadout)
@@ -89,3 +97,25 @@ def test_it_is_stored_and_read(tmp_path) -> None:
     assert again.readout.weights.tolist() == readout.weights.tolist()
     STATES.write(tmp_path, Infeasible("too few"))
     assert STATES.read(tmp_path) == Infeasible("too few")
+
+
+def test_it_learns_what_the_likelihood_does_not_say() -> None:
+    """A state that repeats the likelihood gets no weight; one that adds to it does."""
+    rng = np.random.default_rng(0)
+    count = 3000
+    likelihood, other = rng.normal(size=count), rng.normal(size=count)
+    correct = rng.random(count) < 1 / (1 + np.exp(-2 * likelihood - 2 * other))
+    states = np.stack([likelihood + 0.5 * rng.normal(size=count), other + 0.5 * rng.normal(size=count)], axis=1)
+    answers = LabelledStates(
+        lambda place: states,
+        1,
+        correct,
+        np.stack([likelihood, rng.normal(size=count)], axis=1),
+        np.arange(count),
+        [str(i) for i in range(count)],
+    )
+    found = fit_readout(answers)
+    assert isinstance(found, LinearReadout)
+    assert abs(found.weights[0]) < 0.2 < 1.0 < found.weights[1]
+    assert found.likelihood_weights[0] > 1.0
+    assert abs(found.likelihood_weights[1]) < 0.2

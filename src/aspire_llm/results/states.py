@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aspire_llm.results.arrays import ArraysFile, Named
-from aspire_llm.selection.linear_readout import LinearReadout
+from aspire_llm.selection.linear_readout import LinearReadout, Weighing
 
 _WEIGHTS = "weights"
 
@@ -15,7 +15,7 @@ class StatesReadout:
     """What is read where.
 
     Attributes:
-        readout: Log-odds of a correct answer by one state.
+        readout: Log-odds of a correct answer by one state, beside its likelihood.
         position: ``last`` (token of the answer), ``mean`` (over its tokens), or ``prompt`` (its last token).
         layer: Number of the layer, from 0 on.
     """
@@ -33,6 +33,9 @@ def _to_arrays(states: StatesReadout) -> tuple[Named, dict[str, Any]]:
 def _from_arrays(arrays: Named, facts: Mapping[str, Any]) -> StatesReadout:
     own = dict(facts)
     position, layer = own.pop("position"), own.pop("layer")
+    # Earlier versions had no likelihood beside the states, and two weighings.
+    own["likelihood_weights"] = tuple(own.get("likelihood_weights", (0.0, 0.0)))
+    own["weighing"] = Weighing(own.get("weighing") or ("by_probability" if own.pop("by_probability") else "alike"))
     return StatesReadout(LinearReadout(weights=arrays[_WEIGHTS], **own), position, layer)
 
 

@@ -67,7 +67,7 @@ def learn_states(
             at,
             num_places=len(Position) * len(layers),
             correct=np.array([own.correct for own in answers]),
-            log_probabilities=np.array([own.answer.sequence_log_probability for own in answers]),
+            likelihoods=np.array([own.answer.likelihoods for own in answers]),
             questions=np.repeat(np.arange(len(kept)), [len(own) for own in kept]),
             groups=[prompt.question.cluster for prompt in prompts],
         ),
