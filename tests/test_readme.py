@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aspire_llm import run
+from aspire_llm.cli import main
 from aspire_llm.config_files import load_config
 from aspire_llm.demonstration import WORLD
 
@@ -24,7 +25,11 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     changes = [("data.splits", {"train": 16, "validation": 4, "calibration": 20, "test": 4})]
     changes += [("stage1.epochs", 1), ("stage3.epochs", 1), ("stage2.num_beams", 2)]
     run(load_config(WORLD.config, changes), "runs/demo")
+    assert main(["calibrate", "runs/demo", "--target-risk", "0.5"]) == 0
     capsys.readouterr()
+    (guarantees,) = snippets(ROOT / "docs" / "guarantees.md")
+    exec(compile(guarantees, "guarantees.md", "exec"), {})
+    assert "50%" in capsys.readouterr().out
     exec(compile(predict, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
     exec(compile(train, "README.md", "exec"), {})

@@ -114,9 +114,9 @@ METHODS: dict[str, Method] = {
         Method("self_evaluation", "Self-evaluation alone", Family.ASKING, _PAPER, Needs.VERDICT, requires=_STAGE_3),
         Method(
             "states",
-            "States",
+            "States and likelihood",
             Family.SUPERVISED,
-            f"{_BEYOND}: linear read-out of hidden states",
+            f"{_BEYOND}: linear read-out of hidden states, learned beside the likelihood",
             requires="states.enabled",
         ),
         Method(

@@ -1,4 +1,4 @@
-"""A linear read-out of hidden states, learned from the sampled answers (beyond the paper)."""
+"""A linear read-out of hidden states beside the likelihood, learned from the sampled answers (beyond the paper)."""
 
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.selection import Part

@@ -23,7 +23,7 @@ from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget, RiskTest, 
 Floats = NDArray[np.float64]
 
 NUM_THRESHOLDS = 25
-_NUM_TRIALS = 50
+_NUM_TRIALS = 20
 _MOST_TIMES, _STEP = 1000.0, 1.05  # how many times as many questions are thought of, and in which steps
 
 
