@@ -22,9 +22,9 @@ from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget, RiskTest, 
 
 Floats = NDArray[np.float64]
 
-NUM_THRESHOLDS = 25
+NUM_THRESHOLDS = 100
 _NUM_TRIALS = 20
-_MOST_TIMES, _STEP = 1000.0, 1.05  # how many times as many questions are thought of, and in which steps
+_MOST_TIMES, _STEP = 1000.0, 1.1  # how many times as many questions are thought of, and in which steps
 
 
 @dataclass(frozen=True, slots=True)
