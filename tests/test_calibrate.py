@@ -107,7 +107,19 @@ def test_it_prints_what_it_promises_with_what_came_of_it(run: Path, capsys: pyte
     row = next(line for line in printed.splitlines() if line.startswith("20%"))
     assert f"{100 * came.coverage:.1f}" in row
     assert f"{100 * came.risk:.1f} [" in row
-    assert high.sentence.split(";")[0] in (run / "report.html").read_text(encoding="utf-8")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert high.sentence.split(";")[0] in page
+    assert "Risk by coverage on the test questions, with the certified thresholds" in page
+
+
+def test_a_page_without_a_guarantee_has_no_such_section(run: Path) -> None:
+    assert calibrate(run, "--target-risk", "0.01") == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert 'id="guarantees"' in page
+    assert "with the certified thresholds" not in page  # nothing is certified
+    CALIBRATION.write(run, replace(CALIBRATION.read(run), guarantees=()))
+    assert calibrate(run) == 0
+    assert 'id="guarantees"' not in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_certified_threshold_decides(run: Path, tmp_path: Path) -> None:

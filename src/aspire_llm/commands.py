@@ -189,5 +189,8 @@ def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None)
         if data is not None:
             pipeline.answers.label(load_questions(data), data)
         predictions = pipeline.answers.predict(pipeline.answers.calibrate(targets))
+        names, left_out = resolve_methods(None, directory.config)
+        evaluate_answers(run, directory.config, pipeline.answers.sets(), names, left_out, optional=True)
         write_report(run)
+        write_tables(run)
         return guarantees_text(CALIBRATION.read(run), predictions, directory.config.score.novelty_level)

@@ -10,23 +10,29 @@ from aspire_llm.results.calibration import Calibrated, judged_scores
 from aspire_llm.selection import Certified, Guarantee, Realised, realised
 
 
-def guarantees_table(calibrated: Calibrated, predictions: Sequence[Prediction], novelty_level: float) -> Table:
-    """A row per target: what is certified, and what came of it.
+def realised_guarantees(
+    calibrated: Calibrated, predictions: Sequence[Prediction], novelty_level: float
+) -> list[tuple[Guarantee, Realised | None]]:
+    """The guarantees, each with what its threshold comes to; None without a threshold or judged answers.
 
     Args:
         calibrated: With the guarantees.
         predictions: The test answers, scored by what the guarantees are about.
         novelty_level: Below which a question counts as novel.
     """
-    own = calibrated.guarantees
     judged = [prediction for prediction in predictions if prediction.correct is not None]
-    scores = judged_scores(judged, novelty_level) if judged else None
-    found = [
-        realised(guarantee.outcome.threshold, scores)
-        if scores is not None and isinstance(guarantee.outcome, Certified)
-        else None
-        for guarantee in own
+    if not judged:
+        return [(own, None) for own in calibrated.guarantees]
+    scores = judged_scores(judged, novelty_level)
+    return [
+        (own, realised(own.outcome.threshold, scores) if isinstance(own.outcome, Certified) else None)
+        for own in calibrated.guarantees
     ]
+
+
+def guarantees_table(guarantees: Sequence[tuple[Guarantee, Realised | None]]) -> Table:
+    """A row per target: what is certified, and what came of it."""
+    own, found = [guarantee for guarantee, _ in guarantees], [result for _, result in guarantees]
     columns = [
         Column("target", "Wrong answers, at most", [f"{100 * guarantee.target.risk:g}%" for guarantee in own]),
         Column("certainty", "Certainty", [Estimate(1 - guarantee.target.delta) for guarantee in own], Kind.PERCENT),
@@ -38,10 +44,10 @@ def guarantees_table(calibrated: Calibrated, predictions: Sequence[Prediction], 
     notes = [f"{guarantee.sentence} ({guarantee.conditions})" for guarantee in own]
     if len(own) > 1 and joint < 1.0:
         notes.append(f"Each holds with its own certainty; all of them together with at least {100 * (1 - joint):g}%.")
-    if scores is not None:
+    if any(result is not None for result in found):
         notes.append(
-            f"On test: the run's own {len(judged)} test questions, which had no part in it. What is promised is about "
-            "all such questions; the share on these scatters around it, within the interval."
+            "On test: the run's own test questions, which had no part in it. What is promised is about all such "
+            "questions; the share on these scatters around it, within the interval."
         )
     return Table("guarantees", "What is certified, and what came of it", columns, notes)
 
@@ -50,7 +56,7 @@ def guarantees_text(calibrated: Calibrated, predictions: Sequence[Prediction], n
     """The same for a terminal; without a guarantee, what the confidence stands on."""
     if not calibrated.guarantees:
         return "No target was asked for: --target-risk 0.1 certifies at most 10% wrong answers."
-    return as_text(guarantees_table(calibrated, predictions, novelty_level))
+    return as_text(guarantees_table(realised_guarantees(calibrated, predictions, novelty_level)))
 
 
 def _coverage(guarantee: Guarantee) -> Estimate | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,17 +12,20 @@ from aspire_llm.methods.catalogue import BASELINE, method_label
 from aspire_llm.records import Answers, MethodScores, Prediction
 from aspire_llm.report import wording
 from aspire_llm.report.estimates import METRIC_LABELS, Interval, meaning_over_seeds
-from aspire_llm.report.guarantees import guarantees_table
+from aspire_llm.report.guarantees import guarantees_table, realised_guarantees
 from aspire_llm.report.page_tables import details_table, fused_table, methods_table, seed_tables
 from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, best_rival, read_run_results
 from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
-from aspire_llm.report.tables import NOT_AVAILABLE, Table, percent
+from aspire_llm.report.tables import NOT_AVAILABLE, percent
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.writing import write_text
-from aspire_llm.selection import Undefined, defined
+from aspire_llm.selection import Guarantee, Realised, Undefined, defined
 from aspire_llm.selection.metrics import accuracy_at_coverage
+
+if TYPE_CHECKING:
+    from aspire_llm.report.figures.canvas import FigureView
 
 MAX_EXAMPLES = 500
 MAX_CONTEXT = 1000  # characters; whole articles would be most of the page
@@ -88,6 +92,7 @@ def report_page(results: RunResults) -> str:
     drawn = [method.name for methods in method_scores.values() for method in methods]
     swept = {name for sweep in results.sweeps for point in sweep.points for name in point.methods}
     shown = (metrics.reference, BASELINE, best_rival(metrics))
+    promised = _promised(results)
     return render(
         "page.html",
         name=results.name,
@@ -104,7 +109,8 @@ def report_page(results: RunResults) -> str:
         coverage_curve=_coverage_curve(method_scores[Answers.TUNED], metrics.reference),
         score_figures=scores.score_figures(results),
         fused=fused_table(results.fused) if results.fused else None,
-        guarantees=_guarantees(results),
+        guarantees=guarantees_table(promised) if promised else None,
+        guarantee_figures=_guarantee_figures(results, promised),
         sweep_figures=sweeps.sweep_figures(results.sweeps),
         sweep_legend=legend(swept, shown),
         seeds=results.seeds,
@@ -131,11 +137,19 @@ def choose_examples(predictions: Sequence[Prediction], count: int = MAX_EXAMPLES
     return [ranked[place] for place in np.linspace(0, len(ranked) - 1, count).round().astype(int)]
 
 
-def _guarantees(results: RunResults) -> Table | None:
-    calibrated, config = results.calibrated, results.config
-    if calibrated is None or not calibrated.guarantees or config is None:
-        return None
-    return guarantees_table(calibrated, results.predictions, config.score.novelty_level)
+def _promised(results: RunResults) -> list[tuple[Guarantee, Realised | None]]:
+    if results.calibrated is None or results.config is None:
+        return []
+    return realised_guarantees(results.calibrated, results.predictions, results.config.score.novelty_level)
+
+
+def _guarantee_figures(
+    results: RunResults, promised: Sequence[tuple[Guarantee, Realised | None]]
+) -> "list[FigureView]":
+    from aspire_llm.report.figures.guarantees import guarantee_figures  # matplotlib
+
+    own = [method for method in results.method_scores(Answers.TUNED) if method.name == results.metrics.reference]
+    return guarantee_figures(own[0], promised) if own else []
 
 
 def _subtitle(results: RunResults) -> str:

@@ -50,7 +50,8 @@ class Uncertified:
 
     Attributes:
         reason: One clause.
-        lowest_risk: The lowest target that these answers would certify, to the percent; None where there is none.
+        lowest_risk: The lowest target above it that these answers would certify, to the percent; None where there is
+            none.
         least_withheld: Share of the questions that any method must withhold to keep the target, even if it withheld
             wrong answers only: (μ − r) / (1 − r), μ the share of wrong answers, and at least 0.
         questions_needed: How many calibration questions in all would do, if they were like these; None where at no
@@ -164,15 +165,16 @@ def _uncertified(answers: JudgedScores, test: RiskTest, target: RiskTarget, pilo
         reason = f"{test.size} independent questions are too few to tell"
     return Uncertified(
         reason=reason,
-        lowest_risk=_lowest_risk(test, target.delta, pilot),
+        lowest_risk=_lowest_risk(test, target, pilot),
         least_withheld=float(np.clip((wrong - target.risk) / (1.0 - target.risk), 0.0, 1.0)),
         questions_needed=needed,
     )
 
 
-def _lowest_risk(test: RiskTest, delta: float, pilot: JudgedScores) -> float | None:
-    percents = (RiskTarget(percent / 100, delta) for percent in range(1, 100))
-    return next((target.risk for target in percents if _loosest(test, target, pilot)), None)
+def _lowest_risk(test: RiskTest, target: RiskTarget, pilot: JudgedScores) -> float | None:
+    above = range(math.floor(100 * target.risk + 1e-9) + 1, 100)
+    percents = (RiskTarget(percent / 100, target.delta) for percent in above)
+    return next((own.risk for own in percents if _loosest(test, own, pilot)), None)
 
 
 def _questions_needed(test: RiskTest, target: RiskTarget, pilot: JudgedScores, num_questions: int) -> int | None:
