@@ -101,6 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--data", help="questions with answers that calibrate instead of the run's own split")
     calibrate.set_defaults(job=_calibrate)
 
+    drift = jobs.add_parser("drift", help="are live questions, scores and risk still what they were?")
+    drift.add_argument("run", type=Path, metavar="RUN")
+    drift.add_argument("--input", type=Path, required=True, metavar="P.jsonl", help="what predict wrote")
+    drift.add_argument("--labelled", type=Path, metavar="L.jsonl", help="lines with id and correct, of some of them")
+    drift.add_argument("--target-risk", type=float, metavar="R", help="that was promised (default: what decided)")
+    drift.set_defaults(job=_drift)
+
     evaluate = jobs.add_parser("evaluate", help="metrics of a run, on its test split or on other data")
     evaluate.add_argument("run", type=Path, metavar="RUN")
     evaluate.add_argument("--data", help="score these questions instead of the run's test split")
@@ -193,6 +200,12 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     targets = [RiskTarget(risk, options.delta) for risk in options.target_risk]
     print(calibrate(options.run, targets, options.data))
+
+
+def _drift(options: argparse.Namespace) -> None:
+    from aspire_llm.monitoring import drift
+
+    print(drift(options.run, options.input, options.labelled, options.target_risk))
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -1,0 +1,109 @@
+"""Live predictions of a run held against what calibrated it."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aspire_llm.errors import ConfigError, DataError, RunDirectoryError
+from aspire_llm.records import Prediction
+from aspire_llm.results.calibration import CALIBRATION, stored_rule
+from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PREDICTIONS, outcome_file
+from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.files import Lines
+from aspire_llm.selection.drift import LEVEL, Watch, watch_risk, watch_values
+
+MIN_CALIBRATION = 20
+
+
+def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: float | None = None) -> str:
+    """Whether live questions, scores and risk are what they were at calibration, in sentences.
+
+    Args:
+        run: A finished run.
+        source: What `aspire-llm predict` wrote for live questions, in the order in which they came.
+        labelled: Lines with `id` and `correct` of some of them, in the order in which they were labelled; None where
+            the predictions hold what is known.
+        target_risk: The promised share of wrong answers among those given; None for the one that decided.
+
+    Raises:
+        DataError: The file holds no predictions, or labels of other questions.
+        RunDirectoryError: Too few calibration answers are stored.
+    """
+    directory = RunDirectory.open(run)
+    rule = stored_rule(run, directory.config)
+    stored = LABELLED_PREDICTIONS if CALIBRATION.read(run).source else CALIBRATION_PREDICTIONS
+    calibration = [rule.decide_again(own) for own in stored.read(run)]
+    if len(calibration) < MIN_CALIBRATION:
+        raise RunDirectoryError(f"{run} has {len(calibration)} calibration answers; it takes {MIN_CALIBRATION}")
+    live = [own for own in _read(outcome_file(source.name), source) if isinstance(own, Prediction)]
+    if not live:
+        raise DataError(f"{source} holds no predictions")
+    found = [
+        _sentence("scores", "have shifted", calibration, live, lambda own: own.scored.selection_score),
+        _sentence("questions", "are new", calibration, live, lambda own: own.novelty),
+    ]
+    risk = _risk(live, None if labelled is None else _read(_LABELS, labelled), target_risk)
+    about = f"{len(live)} live questions against {len(calibration)} calibration questions"
+    return "\n".join([f"{about}; an alarm is false once in {1 / LEVEL:.0f} streams:", *filter(None, [*found, risk])])
+
+
+def _sentence(
+    what: str,
+    verdict: str,
+    calibration: Sequence[Prediction],
+    live: Sequence[Prediction],
+    value: Callable[[Prediction], float | None],
+) -> str | None:
+    before, now = ([known for own in part if (known := value(own)) is not None] for part in (calibration, live))
+    if not (before and now):
+        return None
+    watch = watch_values(before, now)
+    medians = f"median {statistics.median(now):.3g}, at calibration {statistics.median(before):.3g}"
+    return _said(watch, what, verdict, medians)
+
+
+def _risk(live: Sequence[Prediction], marks: Sequence[Mapping[str, Any]] | None, target: float | None) -> str | None:
+    """What is known of wrong answers among those given."""
+    known = {own.question.id: own for own in live}
+    if marks is None:
+        judged = [(own, not own.correct) for own in live if own.correct is not None]
+    else:
+        if unknown := [mark["id"] for mark in marks if mark["id"] not in known]:
+            raise DataError(f"labels of {len(unknown)} questions that are not among the predictions: {unknown[0]!r}")
+        judged = [(known[mark["id"]], not mark["correct"]) for mark in marks]
+    wrong = [is_wrong for own, is_wrong in judged if not own.abstained]
+    if not wrong:
+        return None
+    decided = {own.target_risk for own, _ in judged}
+    promised = target if target is not None else decided.pop() if len(decided) == 1 else None
+    if promised is None:
+        raise ConfigError("no target decided about these answers; give --target-risk")
+    if not 0.0 < promised < 1.0:
+        raise ConfigError(f"the target risk is {promised:g}; it must lie between 0 and 1")
+    figures = f"{sum(wrong)} of {len(wrong)} answers wrong, the target is {100 * promised:g}%"
+    return _said(watch_risk(wrong, promised), "risk", "is above the target", figures)
+
+
+def _said(watch: Watch, what: str, verdict: str, figures: str) -> str:
+    if watch.alarm is None:
+        return f"  {what}: no change seen (evidence {watch.peak:.3g} of {1 / watch.level:.0f}; {figures})"
+    return f"  {what} {verdict}: alarm at number {watch.alarm} (evidence {watch.peak:.3g}; {figures})"
+
+
+def _mark(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(line["correct"], bool):
+        raise TypeError("correct is neither true nor false")
+    return {"id": str(line["id"]), "correct": line["correct"]}
+
+
+_LABELS: Lines[Mapping[str, Any]] = Lines("", "label", dict, _mark)
+
+
+def _read(lines: Lines[Any], path: Path) -> list[Any]:
+    """The records of a file that is no part of a run."""
+    try:
+        return Lines(path.name, lines.holds, lines.to_json, lines.from_json).read(path.parent)
+    except RunDirectoryError as error:
+        what = "that aspire-llm predict writes" if lines is not _LABELS else "with id and correct"
+        raise DataError(f"{path} holds no lines {what}: {error}") from error

@@ -1,0 +1,100 @@
+"""Drift: are live questions still like those that calibrated, and is the promised risk still kept?
+
+Every question is answered by a bet against "nothing has changed". Under that hypothesis the capital of the bets grows
+beyond 1 / δ with a probability of at most δ, however long one watches and however often one looks (Ville 1939): the
+evidence may be read at every moment.
+
+- Scores and novelty: the rank of each live value among the calibration values and all live ones before it is uniform
+  and independent of the others as long as all are drawn alike (conformal test martingales; Vovk, Petej, Nouretdinov et
+  al. 2021, "Retrain or not retrain", the Simple Jumper).
+- Risk, where it is known which of the given answers are wrong: bets on a wrong answer at the odds of the target.
+"""
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.01  # δ: false alarms are at most one in a hundred streams
+_JUMP = 0.01  # how readily the jumper changes the side it bets on
+_NUM_BETS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The evidence against "nothing has changed" in a stream.
+
+    Attributes:
+        log_evidence: Natural logarithm of the capital after each value, float[n]; 0 is where it began.
+        level: δ: the alarm is raised where the capital reaches 1 / δ.
+    """
+
+    log_evidence: Floats
+    level: float = LEVEL
+
+    @property
+    def alarm(self) -> int | None:
+        """After how many values the alarm was raised first; None where it was not."""
+        over = np.flatnonzero(self.log_evidence >= -math.log(self.level))
+        return int(over[0]) + 1 if len(over) else None
+
+    @property
+    def peak(self) -> float:
+        """The largest capital so far, at least 1."""
+        return float(np.exp(min(700.0, self.log_evidence.max(initial=0.0))))
+
+
+def watch_values(calibration: Sequence[float], live: Sequence[float], *, level: float = LEVEL, seed: int = 0) -> Watch:
+    """Are live values drawn like the calibration values?
+
+    Args:
+        calibration: Scores, or novelty p-values, of the calibration questions.
+        live: The same of live questions, in the order in which they came.
+        level: δ of the alarm.
+        seed: Of breaking ties.
+    """
+    return Watch(_jumper(_ranks(calibration, live, np.random.default_rng(seed))), level)
+
+
+def watch_risk(wrong: Sequence[bool], target_risk: float, *, level: float = LEVEL) -> Watch:
+    """Is the share of wrong answers among those given still at most the target?
+
+    Args:
+        wrong: Of each answer that was given, in order.
+        target_risk: r, above 0 and below 1.
+        level: δ of the alarm.
+    """
+    stakes = np.linspace(0.0, 1.0 / target_risk, _NUM_BETS + 2)[1:-1]
+    gains = np.asarray(wrong, dtype=np.float64) - target_risk
+    log_capital = np.cumsum(np.log1p(stakes * gains[:, None]), axis=0)  # [n, stakes]
+    return Watch(np.logaddexp.reduce(log_capital, axis=1) - math.log(_NUM_BETS), level)
+
+
+def _ranks(calibration: Sequence[float], live: Sequence[float], rng: np.random.Generator) -> Floats:
+    """The smoothed rank of each live value among all before it and the calibration values, float[n] in (0, 1)."""
+    known, ranks = sorted(calibration), np.empty(len(live))
+    for place, (value, share) in enumerate(zip(live, rng.random(len(live)).tolist(), strict=True)):
+        below, up_to = bisect_left(known, value), bisect_right(known, value)
+        ranks[place] = (below + share * (up_to - below + 1)) / (len(known) + 1)
+        insort(known, value)
+    return ranks
+
+
+def _jumper(ranks: Floats) -> Floats:
+    """log capital of the Simple Jumper, who bets on high ranks, on low ones, or waits, float[n]."""
+    log_capital, total = np.empty(len(ranks)), 0.0
+    shares = np.full(3, 1.0 / 3.0)  # of the capital, by side
+    sides = np.array([-1.0, 0.0, 1.0])
+    for place, rank in enumerate(ranks.tolist()):
+        shares = (1.0 - _JUMP) * shares + _JUMP / 3.0
+        shares = shares * (1.0 + sides * (rank - 0.5))
+        growth = float(shares.sum())
+        total += math.log(growth)
+        shares /= growth
+        log_capital[place] = total
+    return log_capital
