@@ -23,6 +23,7 @@ from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget, RiskTest, 
 Floats = NDArray[np.float64]
 
 NUM_THRESHOLDS = 100
+_FEW_THRESHOLDS = 25  # where it is only asked which unit certifies more
 _NUM_TRIALS = 20
 _MOST_TIMES, _STEP = 1000.0, 1.1  # how many times as many questions are thought of, and in which steps
 
@@ -90,7 +91,9 @@ def certify(
     )
 
 
-def candidate_thresholds(pilot: JudgedScores, target: RiskTarget, num_observations: int) -> Floats:
+def candidate_thresholds(
+    pilot: JudgedScores, target: RiskTarget, num_observations: int, count: int = NUM_THRESHOLDS
+) -> Floats:
     """Thresholds to test, from strict to loose, float[t]: quantiles, evenly spaced in coverage; the last gives all.
 
     The first lies between the share f of the questions that is the least with which a test can pass, where it would
@@ -102,6 +105,7 @@ def candidate_thresholds(pilot: JudgedScores, target: RiskTarget, num_observatio
         pilot: Answers to other questions than those that calibrate; −inf for what is withheld whatever the threshold.
         target: To be guaranteed.
         num_observations: Calibration questions, or groups of them.
+        count: t, or fewer where scores are tied.
     """
     known = np.sort(pilot.scores)
     least = target.fewest_answers / num_observations
@@ -109,7 +113,7 @@ def candidate_thresholds(pilot: JudgedScores, target: RiskTarget, num_observatio
         return np.empty(0)
     keeps = coverage_at_risk(pilot.correct, pilot.scores, target.risk)
     first = max(least, least**0.4 * keeps**0.6)
-    places = np.floor(len(known) * (1.0 - np.linspace(first, 1.0, NUM_THRESHOLDS))).astype(np.int64)
+    places = np.floor(len(known) * (1.0 - np.linspace(first, 1.0, count))).astype(np.int64)
     quantiles = known[places]
     quantiles[-1] = -np.finfo(np.float64).max
     thresholds: Floats = np.unique(quantiles[quantiles > -np.inf])[::-1]
@@ -138,14 +142,16 @@ def choose_unit(pilot: JudgedScores, target: RiskTarget, groups: Sequence[str], 
         names = np.repeat(np.arange(num_groups), [len(own) for own in drawn]).astype(str)  # drawn twice: two groups
         trial = JudgedScores(pilot.scores[places], pilot.correct[places], tuple(names))
         for unit in totals:
-            found = _loosest(risk_test(trial, pilot, unit, seed), target, pilot)
+            found = _loosest(risk_test(trial, pilot, unit, seed), target, pilot, _FEW_THRESHOLDS)
             totals[unit] += 0.0 if found is None else float(trial.weights @ (trial.scores >= found[0]))
     return max(totals, key=lambda own: totals[own])
 
 
-def _loosest(test: RiskTest, target: RiskTarget, pilot: JudgedScores) -> tuple[float, float] | None:
+def _loosest(
+    test: RiskTest, target: RiskTarget, pilot: JudgedScores, count: int = NUM_THRESHOLDS
+) -> tuple[float, float] | None:
     """The last threshold that passes before one fails, and its p-value; None where the first one fails."""
-    thresholds = candidate_thresholds(pilot, target, test.size)
+    thresholds = candidate_thresholds(pilot, target, test.size, count)
     # Where too few answers are given for any outcome to pass there is nothing to test. That costs no certainty as long
     # as the risk, once it is above the target, stays there when more answers are given.
     thresholds = thresholds[test.all_right().p_values(target.risk, thresholds) <= target.delta]

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-_NUM_BETS = 40
+_NUM_BETS = 20
 
 
 @dataclass(frozen=True, slots=True)
