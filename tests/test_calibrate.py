@@ -206,3 +206,19 @@ def test_other_questions_calibrate_when_they_are_given(run: Path, tmp_path: Path
     assert calibrate(run, "--target-risk", "0.6") == 0  # goes on with those
     assert [own.num_questions for own in CALIBRATION.read(run).guarantees] == [30, 30]
     assert CALIBRATION.read(run).confidence.num_items == 30  # type: ignore[union-attr]
+
+
+def test_questions_that_the_run_has_learned_from_do_not_calibrate_it(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learned = VALIDATION_PREDICTIONS.read(run)[0].question.question
+    rows = [{"id": "seen", "question": learned, "answer": "Paris"}, {"question": "Where is Lima?", "answer": "Peru"}]
+    data = tmp_path / "mixed.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    before = (run / "calibration.json").read_bytes()
+    assert calibrate(run, "--target-risk", "0.5", "--data", str(data)) == 2
+    error = capsys.readouterr().err
+    assert "1 of 2 questions stand in the run's training or validation split, 'seen' for one" in error
+    assert error.count("\n") == 1
+    assert (run / "calibration.json").read_bytes() == before
+    assert not (run / LABELLED_PREDICTIONS.name).exists()

@@ -13,7 +13,7 @@ from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
 from aspire_llm.data import find_path, load_questions, plain_name
 from aspire_llm.demonstration import demonstration, introduction
-from aspire_llm.errors import ConfigError
+from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import resolve_methods
@@ -181,16 +181,29 @@ def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None)
         The guarantees, with what they come to on the run's test questions, for a terminal.
 
     Raises:
-        DataError: The data hold no question whose answer is known.
+        DataError: Something in the data is no question with an answer, or the run has learned from it.
     """
     with RunDirectory.open(run) as directory:
         pipeline = Pipeline(directory)
         pipeline.begin()
         if data is not None:
-            pipeline.answers.label(load_questions(data), data)
+            pipeline.answers.label(_unseen(load_questions(data), data, pipeline), data)
         predictions = pipeline.answers.predict(pipeline.answers.calibrate(targets))
         names, left_out = resolve_methods(None, directory.config)
         evaluate_answers(run, directory.config, pipeline.answers.sets(), names, left_out, optional=True)
         write_report(run)
         write_tables(run)
         return guarantees_text(CALIBRATION.read(run), predictions, directory.config.score.novelty_level)
+
+
+def _unseen(questions: Sequence[Question], data: str, pipeline: Pipeline) -> Sequence[Question]:
+    """The questions, of which the run has seen none in training or in choosing its score."""
+    learned = {
+        (own.question, own.context) for split in (Split.TRAIN, Split.VALIDATION) for own in pipeline.questions[split]
+    }
+    if seen := [own.id for own in questions if (own.question, own.context) in learned]:
+        raise DataError(
+            f"{data}: {len(seen)} of {len(questions)} questions stand in the run's training or validation split, "
+            f"{seen[0]!r} for one; a guarantee takes others"
+        )
+    return questions
