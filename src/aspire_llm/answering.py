@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from aspire_llm.data import as_question, load_questions, read_passage
 from aspire_llm.demo import find_run
@@ -19,8 +18,6 @@ from aspire_llm.rundir.lock import locked_output
 from aspire_llm.rundir.own import check_output
 from aspire_llm.rundir.streams import as_file, is_stream, open_stream
 from aspire_llm.rundir.writing import publish
-
-Outcome = TypeVar("Outcome", bound=Prediction | Unanswered)
 
 
 @dataclass(frozen=True, slots=True)

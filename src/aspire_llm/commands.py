@@ -1,4 +1,4 @@
-"""What each command does beyond the pipeline: resolve a run's settings, predict a file, ask, evaluate on other data."""
+"""What commands do beyond the pipeline: resolve a run's settings, evaluate on other data, calibrate, compare."""
 
 import hashlib
 import os
@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
@@ -18,7 +17,7 @@ from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import Pipeline
-from aspire_llm.records import Prediction, Split, Unanswered
+from aspire_llm.records import Question, Split
 from aspire_llm.report import guarantees_text, write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
 from aspire_llm.results.fused import FUSED
@@ -32,8 +31,6 @@ from aspire_llm.rundir.own import CONFIG, check_apart, check_output
 from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, fingerprint
 from aspire_llm.rundir.writing import remove, replacing
 from aspire_llm.selection import RiskTarget
-
-Outcome = TypeVar("Outcome", bound=Prediction | Unanswered)
 
 
 def resolve_run(
