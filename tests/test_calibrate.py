@@ -208,6 +208,14 @@ def test_other_questions_calibrate_when_they_are_given(run: Path, tmp_path: Path
     assert CALIBRATION.read(run).confidence.num_items == 30  # type: ignore[union-attr]
 
 
+def test_it_says_when_the_other_questions_are_gone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    CALIBRATION.write(run, replace(CALIBRATION.read(run), source="production.jsonl"))
+    assert calibrate(run, "--target-risk", "0.5") == 0
+    assert "warning: the answers to production.jsonl are gone" in capsys.readouterr().err
+    assert CALIBRATION.read(run).source is None
+    assert CALIBRATION.read(run).guarantee(0.5).num_questions == 100
+
+
 def test_questions_that_the_run_has_learned_from_do_not_calibrate_it(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

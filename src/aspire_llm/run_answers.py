@@ -1,5 +1,6 @@
 """The answers of a run to its splits: made where they are lacking, and decided anew by what is fitted on them."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,12 @@ class RunAnswers:
         if earlier and earlier.source and LABELLED_PREDICTIONS.exists(self.folder):
             answered, source = LABELLED_PREDICTIONS.read(self.folder), earlier.source
         else:
+            if earlier and earlier.source:
+                print(
+                    f"aspire-llm: warning: the answers to {earlier.source} are gone; the run's own calibration split is "
+                    "used: calibrate --data again",
+                    file=sys.stderr,
+                )
             answered, source = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule), None
         calibrated = calibrate(self.config, answered, self.validation, rule, asked)
         CALIBRATION.write(self.folder, replace(calibrated, source=source))
