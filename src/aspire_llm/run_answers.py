@@ -78,8 +78,8 @@ class RunAnswers:
         else:
             if earlier and earlier.source:
                 print(
-                    f"aspire-llm: warning: the answers to {earlier.source} are gone; the run's own calibration split is "
-                    "used: calibrate --data again",
+                    f"aspire-llm: warning: the answers to {earlier.source} are gone: the run's own calibration split "
+                    "is used; calibrate --data again",
                     file=sys.stderr,
                 )
             answered, source = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule), None
