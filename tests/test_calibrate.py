@@ -208,6 +208,32 @@ def test_other_questions_calibrate_when_they_are_given(run: Path, tmp_path: Path
     assert CALIBRATION.read(run).confidence.num_items == 30  # type: ignore[union-attr]
 
 
+def test_a_killed_command_leaves_the_calibration_that_was(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert calibrate(run, "--target-risk", "0.5") == 0
+    before = (run / "calibration.json").read_bytes()
+    rows = [{"question": f"Where was organ {i} built?", "answer": "Rome"} for i in range(70)]
+    other = tmp_path / "production.jsonl"
+    other.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    answer = SelectivePredictor.predict
+    calls: list[int] = []
+
+    def killed(self: SelectivePredictor, questions: list[Question]) -> list[Prediction]:
+        calls.append(len(questions))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return answer(self, questions)
+
+    monkeypatch.setattr(SelectivePredictor, "predict", killed)
+    assert calibrate(run, "--data", str(other)) == 130
+    assert (run / "calibration.json").read_bytes() == before
+    assert not LABELLED_PREDICTIONS.exists(run)
+    assert calibrate(run, "--data", str(other)) == 0  # goes on
+    assert sum(calls) == 70 + calls[1]
+    assert CALIBRATION.read(run).guarantee(0.5).num_questions == 70
+
+
 def test_it_says_when_the_other_questions_are_gone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CALIBRATION.write(run, replace(CALIBRATION.read(run), source="production.jsonl"))
     assert calibrate(run, "--target-risk", "0.5") == 0

@@ -16,6 +16,7 @@ from aspire_llm.results.fused import FUSED
 from aspire_llm.results.predictions import (
     CALIBRATION_PREDICTIONS,
     LABELLED_PREDICTIONS,
+    LABELLED_PREDICTIONS_PART,
     PREDICTIONS,
     UNTUNED_PREDICTIONS,
     VALIDATION_PREDICTIONS,
@@ -57,11 +58,12 @@ class RunAnswers:
         """The model of the run."""
         return self._load_model()
 
-    def calibrate(self, targets: Sequence[RiskTarget] = ()) -> DecisionRule:
+    def calibrate(self, targets: Sequence[RiskTarget] = (), source: str | None = None) -> DecisionRule:
         """The score, confidence and certified thresholds from stored answers; targets of earlier calls stay.
 
         Args:
             targets: To certify.
+            source: Of other questions, answered by `label`, that calibrate from now on.
 
         Returns:
             What decides about the answers of the run.
@@ -73,12 +75,13 @@ class RunAnswers:
         rule = decision_rule(self.config, fused=fused)
         earlier = CALIBRATION.read(self.folder) if CALIBRATION.exists(self.folder) else None
         asked = [*(own.target for own in earlier.guarantees), *targets] if earlier else targets
-        if earlier and earlier.source and LABELLED_PREDICTIONS.exists(self.folder):
-            answered, source = LABELLED_PREDICTIONS.read(self.folder), earlier.source
+        source = source or (earlier.source if earlier else None)
+        if source and LABELLED_PREDICTIONS.exists(self.folder):
+            answered = LABELLED_PREDICTIONS.read(self.folder)
         else:
-            if earlier and earlier.source:
+            if source:
                 print(
-                    f"aspire-llm: warning: the answers to {earlier.source} are gone: the run's own calibration split "
+                    f"aspire-llm: warning: the answers to {source} are gone: the run's own calibration split "
                     "is used; calibrate --data again",
                     file=sys.stderr,
                 )
@@ -98,15 +101,15 @@ class RunAnswers:
         )
         UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
 
-    def label(self, questions: Sequence[Question], source: str) -> None:
-        """Answer other questions, which calibrate from then on instead of the run's own split.
+    def label(self, questions: Sequence[Question]) -> None:
+        """Answer other questions, to calibrate on instead of the run's own split; they replace earlier ones as a whole.
 
         Args:
             questions: With references.
-            source: Where they come from.
         """
-        answer_questions(LABELLED_PREDICTIONS, self.folder, questions, self.config, self.model.predictor.predict)
-        CALIBRATION.write(self.folder, replace(CALIBRATION.read(self.folder), source=source))
+        part = LABELLED_PREDICTIONS_PART
+        answer_questions(part, self.folder, questions, self.config, self.model.predictor.predict)
+        (self.folder / part.name).replace(self.folder / LABELLED_PREDICTIONS.name)
 
     def predict(self, rule: DecisionRule) -> list[Prediction]:
         """Predictions for the test split, decided by a rule."""

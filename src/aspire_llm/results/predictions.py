@@ -166,5 +166,6 @@ def outcome_file(name: str) -> Lines[Prediction | Unanswered]:
 PREDICTIONS = _predictions("predictions.jsonl")
 CALIBRATION_PREDICTIONS = _predictions("calibration_predictions.jsonl")
 LABELLED_PREDICTIONS = _predictions("labelled_predictions.jsonl")  # to other questions that calibrate
+LABELLED_PREDICTIONS_PART = _predictions("labelled_predictions.part.jsonl")  # on the way to it
 VALIDATION_PREDICTIONS = _predictions("validation_predictions.jsonl")
 UNTUNED_PREDICTIONS = Lines("predictions_untuned.jsonl", "answer", untuned_to_json, untuned_from_json)

@@ -82,7 +82,7 @@ OUTPUTS = (
     Output("predictions_untuned.jsonl", _READ, (*_BEAMS, "rivals.untuned"), "prediction"),
     Output("novelty.safetensors", ("task_adapter",), (), "prediction"),
     Output("calibration_predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
-    Output("labelled_predictions.jsonl", _JUDGED, _BEAMS, "calibrate"),
+    Output("labelled_predictions*.jsonl", _JUDGED, _BEAMS, "calibrate"),
     Output("predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
     Output("validation_predictions.jsonl", _JUDGED, _BEAMS, "evaluation"),
     Output("rival_samples.jsonl", ("task_adapter",), _DRAWS, "evaluation"),
