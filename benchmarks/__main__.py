@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--full] [--questions N] [--only PATH,…] [--output DIR]`: measure, print, write the results.
+"""`python -m benchmarks [--device cuda] [--full] [--questions N] [--only PATH,…] [--output DIR]`: measure and write.
 
 With `--only`, what an earlier run on the same machine wrote of the other paths stays.
 """
@@ -40,12 +40,15 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 
 _FEWEST_QUESTIONS = 4
+_ON_CPU = ("pipeline", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for; 1 where a result differs from its peer's."""
     options = _parser().parse_args(arguments)
-    names = options.only.split(",") if options.only else list(BENCHMARKS)
+    device, on_cpu = torch.device(options.device), options.device == "cpu"
+    output = options.output or Path("benchmarks") / ("" if on_cpu else options.device)
+    names = options.only.split(",") if options.only else [own for own in BENCHMARKS if own not in _ON_CPU or on_cpu]
     if unknown := [name for name in names if name not in BENCHMARKS]:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
@@ -57,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     torch.manual_seed(0)
-    limits = machine.probe()
+    limits = machine.probe(device)
     say(f"limits of this machine: {report.speeds(limits)}, {torch.get_num_threads()} threads")
-    settings = Settings(options.full, questions, rounds=3 if options.full else 1)
-    here = machine.describe()
-    rows = [row for row in report.read(options.output, here) if row.path not in names] if options.only else []
+    settings = Settings(options.full, questions, rounds=3 if options.full else 1, device=options.device)
+    here = machine.describe(device)
+    rows = [row for row in report.read(output, here) if row.path not in names] if options.only else []
     refused: dict[str, str] = {}
     for name in names:
         say(f"{name} …")
@@ -70,16 +73,16 @@ def main(arguments: list[str] | None = None) -> int:
             for row in BENCHMARKS[name].rows(settings):
                 rows.append(row)
                 # Row by row, so that a run that is killed leaves what it measured.
-                report.write(options.output, rows, BENCHMARKS, refused, here, limits)
+                report.write(output, rows, BENCHMARKS, refused, here, limits)
         except MismatchError as error:
             refused[name] = str(error)
             say(f"  REFUSED: {error}")
-        limits = limits.better(machine.probe())
-        report.write(options.output, rows, BENCHMARKS, refused, here, limits)
+        limits = limits.better(machine.probe(device))
+        report.write(output, rows, BENCHMARKS, refused, here, limits)
         say(f"  {time.perf_counter() - started:.0f} s")
     for group, own in report.groups(rows).items():
         say(f"\n{group}\n{report.table(own)}")
-    say(f"\nwritten to {options.output / 'RESULTS.md'} and {options.output / 'results.json'}")
+    say(f"\nwritten to {output / 'RESULTS.md'} and {output / 'results.json'}")
     return 1 if refused else 0
 
 
@@ -88,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--full", action="store_true", help="all models, more rounds, and the growth tables (hours)")
     parser.add_argument("--questions", type=int, metavar="N", help="of the whole pipeline: 5, or 200 in the full form")
     parser.add_argument("--only", metavar="PATH,…", help=f"some of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks"), help="where the results go")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda: larger models, and neither pipeline nor growth")
+    parser.add_argument("--output", type=Path, help="where the results go: benchmarks, or benchmarks/cuda")
     return parser
 
 

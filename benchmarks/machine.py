@@ -65,17 +65,26 @@ class Size:
         return self.weights * (1 - 1 / self.layers) + self.width * self.cache_width / self.layers
 
 
+def wait() -> None:
+    """Until a GPU, where there is one, has done what it was told to."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 @torch.no_grad()
-def probe() -> Limits:
+def probe(device: torch.device) -> Limits:
     """Best of a few runs of the fastest large product there is, and of a sum over more memory than caches hold."""
-    left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    large = torch.randn(64 * 2**20)
+    size, numbers = (2048, 64 * 2**20) if device.type == "cpu" else (8192, 512 * 2**20)
+    left, right = (torch.randn(size, size, device=device) for _ in range(2))
+    large = torch.randn(numbers, device=device)
     products = [lambda: left @ right]
-    if torch.backends.mkldnn.is_available():  # faster by half or more where `@` is not oneDNN's
+    if (
+        device.type == "cpu" and torch.backends.mkldnn.is_available()
+    ):  # faster by half or more where `@` is not oneDNN's
         packed = torch.ops.mkldnn._reorder_linear_weight(right, None)
         products.append(lambda: torch.ops.mkldnn._linear_pointwise(left, packed, None, "none", [], ""))
     return Limits(
-        flops=2 * 2048**3 / min(_best(product) for product in products),
+        flops=2 * size**3 / min(_best(product) for product in products),
         read_bytes=large.nbytes / _best(large.sum),
     )
 
@@ -136,12 +145,12 @@ def verdict_step_seconds(size: Size, limits: Limits, prompt: int, answers: Seque
     return (prefix + verdicts + 4 * size.head * len(answers)) / limits.flops
 
 
-def describe() -> dict[str, Any]:
+def describe(device: torch.device) -> dict[str, Any]:
     """What results depend on, ready for JSON."""
     packages = ("aspire-llm", "torch", "transformers", "peft", "accelerate", "tokenizers")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": _processor(),
+        "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
@@ -162,7 +171,9 @@ def _best(job: Callable[[], object], runs: int = 5) -> float:
     job()
     times = []
     for _ in range(runs):
+        wait()
         started = time.perf_counter()
         job()
+        wait()
         times.append(time.perf_counter() - started)
     return min(times)

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Protocol, TypeVar
 
+import torch
+
 from benchmarks import machine
 from benchmarks.machine import Limits
 from benchmarks.memory import Used
 
-PEER_ONCE = 0  # rounds for a peer that takes over ten seconds: the run that is compared is the one that is timed
+PEER_ONCE = 0  # rounds for a peer that takes long: where it does, the run that is compared is the one that is timed
+_LONG = 10.0  # seconds
 _RUNS_BESIDE_ONE = 3  # of ours then
 _SIDES = ("ours", "peer")
 
@@ -26,10 +29,11 @@ class MismatchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much to run.
+    """How much to run, and where.
 
     Attributes:
         full: All models, all settings and the growth tables; else what fits into ten minutes on two cores.
+        device: Where the models are; a GPU gets larger ones.
         questions: Of the whole pipeline.
         rounds: Times that ours and a quick peer are run in turns, beside the one whose results are compared.
     """
@@ -37,6 +41,15 @@ class Settings:
     full: bool = False
     questions: int = 5
     rounds: int = 1
+    device: str = "cpu"
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models to measure, each with its device."""
+        if self.device == "cpu":
+            return ["opt-125m", "gpt2-small", "qwen-0.2b"] if self.full else ["opt-125m"]
+        names = ["opt-125m", "gpt2-small", "qwen-0.2b", "opt-1.3b"] if self.full else ["opt-125m", "opt-1.3b"]
+        return [f"{name}@{self.device}" for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +165,12 @@ class Times:
 
 
 def compare(
-    ours: Callable[[], Ours], peer: Callable[[], Theirs], check: Callable[[Ours, Theirs], None], *, rounds: int
+    ours: Callable[[], Ours],
+    peer: Callable[[], Theirs],
+    check: Callable[[Ours, Theirs], None],
+    *,
+    rounds: int,
+    device: torch.device,
 ) -> Times:
     """Run both sides once and compare their results, then time them in turns.
 
@@ -161,6 +179,7 @@ def compare(
         peer: What it is measured against.
         check: Raises `MismatchError` where the results differ.
         rounds: Further runs of each side, after one that warms up; or `PEER_ONCE`.
+        device: Where both run.
 
     Raises:
         MismatchError: The results differ.
@@ -169,21 +188,24 @@ def compare(
     peer_s, expected = seconds(peer)
     check(result, expected)
     del result, expected
+    once = rounds == PEER_ONCE and peer_s > _LONG
     ours_s: list[float] = []
     peers_s: list[float] = []
     limits: list[Limits] = []
-    for _ in range(_RUNS_BESIDE_ONE if rounds == PEER_ONCE else rounds):
+    for _ in range(rounds or _RUNS_BESIDE_ONE):
         ours_s.append(seconds(ours)[0])
-        limits.append(machine.probe())
-        peers_s.append(peer_s if rounds == PEER_ONCE else seconds(peer)[0])
+        limits.append(machine.probe(device))
+        peers_s.append(peer_s if once else seconds(peer)[0])
     return Times(median(ours_s), median(peers_s), Limits.median(limits))
 
 
 def seconds(job: Callable[[], Ours]) -> tuple[float, Ours]:
-    """Wall time and result of a job."""
+    """Wall time and result of a job, until its last kernel has ended."""
     gc.collect()
+    machine.wait()
     started = time.perf_counter()
     result = job()
+    machine.wait()
     return time.perf_counter() - started, result
 
 

@@ -1,4 +1,4 @@
-"""Peak memory of a job above its model: resident pages of a process that does nothing else.
+"""Peak memory of a job above its model, in a process of its own: resident pages, or what torch took of a GPU.
 
 `python -m benchmarks.memory MODULE SIDE MODEL CASE` builds the model, runs `MODULE.run_once` and prints the bytes. A
 process of its own sees all memory, whoever allocates it, and nothing that an earlier job left behind.
@@ -10,9 +10,13 @@ import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from benchmarks.models import model
 
@@ -53,15 +57,29 @@ def main(module: str, side: str, model_name: str, case: str) -> None:
     """Measure in this process."""
     arguments = json.loads(case)
     job = importlib.import_module(module).run_once
-    job(side, "opt-tiny", **arguments)  # libraries load and make their own buffers
+    _, _, device = model_name.partition("@")
+    job(side, f"opt-tiny@{device}", **arguments)  # libraries load and make their own buffers
     model(model_name)
     _give_back()
+    if device:
+        _on_gpu(partial(job, side, model_name, **arguments))
+        return
     before = _status("VmRSS")
     _RESET.write_text("5", encoding="ascii")  # the peak counts from here
     job(side, model_name, **arguments)
     peak = _status("VmHWM")
     _give_back()
     print(peak - before, _status("VmRSS") - before)
+
+
+def _on_gpu(job: Callable[[], None]) -> None:
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    job()
+    peak = torch.cuda.max_memory_allocated()
+    _give_back()
+    print(peak - before, torch.cuda.memory_allocated() - before)
 
 
 def _give_back() -> None:

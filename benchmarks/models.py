@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
@@ -93,6 +93,7 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "opt-125m": opt,
     "gpt2-small": gpt2,
     "qwen-0.2b": qwen,
+    "opt-1.3b": partial(opt, width=2048, layers=24, heads=32),
     "opt-tiny": tiny,
 }
 
@@ -111,6 +112,11 @@ class Subject:
     plain: PreTrainedModel
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.ours.backbone.device
+
+    @property
     def terminator(self) -> int:
         """The token that ends answers."""
         return self.ours.backbone.eos_token_id
@@ -121,10 +127,14 @@ class Subject:
         correct, wrong = self.ours.backbone.tokenizer.convert_tokens_to_ids(["correct", "wrong"])
         return correct, wrong
 
+    def ids(self, token_ids: Sequence[int]) -> Tensor:
+        """Token ids where the model is."""
+        return torch.tensor(token_ids, device=self.device)
+
     def sequence(self, prompt: EncodedPrompt, answer: Sequence[int] = (), *, verdict: bool = False) -> Tensor:
         """`[θp] [x] [ŷ] [θs]` of one question, `[T, d]`, put together plainly; θs keeps its gradient."""
         embed = self.plain.get_input_embeddings()
-        parts = [self.ours.task.soft_tokens().detach(), embed(torch.tensor([*prompt.token_ids, *answer]))]
+        parts = [self.ours.task.soft_tokens().detach(), embed(self.ids([*prompt.token_ids, *answer]))]
         if verdict:
             parts.append(self.ours.self_evaluation.soft_tokens())
         return torch.cat(parts)
@@ -132,9 +142,10 @@ class Subject:
 
 @lru_cache(maxsize=1)  # one model in memory, however many paths measure it
 def model(name: str) -> PreTrainedModel:
-    """A model by its name in `MODELS`, in evaluation mode, always with the same weights."""
+    """A model by its name in `MODELS`, in evaluation mode, always with the same weights; ``NAME@cuda`` is on a GPU."""
+    name, _, device = name.partition("@")
     torch.manual_seed(0)
-    built = MODELS[name]().eval().requires_grad_(False)
+    built = MODELS[name]().to(device or "cpu").eval().requires_grad_(False)
     _spread_tokens(built)
     built.generation_config.bos_token_id = built.generation_config.eos_token_id = None
     return built
@@ -162,7 +173,7 @@ def _spread_tokens(model: PreTrainedModel) -> None:
     rows *= _TOKEN_SPREAD / _SPREAD
     rows[_SPECIAL.index(NEVER)] = 0
     drawn = torch.randn(rows.shape[-1], generator=generator)
-    rows[_SPECIAL.index(SOMETIMES)] = _SOMETIMES_SCALE * _TOKEN_SPREAD * drawn
+    rows[_SPECIAL.index(SOMETIMES)] = _SOMETIMES_SCALE * _TOKEN_SPREAD * drawn.to(rows.device)
 
 
 @lru_cache(maxsize=4)
@@ -200,5 +211,5 @@ def left_padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Sequences `[T_i, d]` as one batch `[B, T, d]`, its mask `[B, T]` and its positions `[B, T]`."""
     longest = max(len(row) for row in rows)
     padded = torch.stack([torch.nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=padded.device)
     return padded, mask, (mask.cumsum(-1) - 1).clamp(min=0)

@@ -75,7 +75,7 @@ def tune_task(
         logging_strategy="no",
         report_to=[],
         disable_tqdm=True,
-        use_cpu=True,
+        use_cpu=initial.device.type == "cpu",
         label_names=["labels"],
     )
     # Right padding: peft's soft tokens then stand right before the question.

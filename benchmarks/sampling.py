@@ -19,9 +19,8 @@ Drawn = list[tuple[tuple[int, ...], tuple[float, ...]]]  # sample → (tokens, t
 
 def rows(settings: Settings) -> list[Row]:
     """One question a batch."""
-    names = ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]
     lengths = (16, 32) if settings.full else (16,)
-    return [row(name, tokens, settings.rounds) for name in names for tokens in lengths]
+    return [row(name, tokens, settings.rounds) for name in settings.models for tokens in lengths]
 
 
 def row(name: str, new_tokens: int, rounds: int) -> Row:
@@ -34,10 +33,18 @@ def row(name: str, new_tokens: int, rounds: int) -> Row:
         for side, drawn in (("ours", ours), ("the peer", theirs)):
             same(f"samples of {side}", len(drawn), SAMPLES)
             expected = _log_probs(both, [tokens for tokens, _ in drawn])
-            distance = max((expected[i] - torch.tensor(own)).abs().max() for i, (_, own) in enumerate(drawn))
+            distance = max(
+                (expected[i] - torch.tensor(own, device=both.device)).abs().max() for i, (_, own) in enumerate(drawn)
+            )
             close(f"log-probabilities of the samples of {side}", float(distance), 1e-3)
 
-    times = compare(lambda: _ours(both, new_tokens), lambda: _peer(both, new_tokens), check, rounds=rounds)
+    times = compare(
+        lambda: _ours(both, new_tokens),
+        lambda: _peer(both, new_tokens),
+        check,
+        rounds=rounds,
+        device=both.device,
+    )
     peer = f"generate(do_sample, num_return_sequences={SAMPLES})"
     return Row("sampling", peer, setting, times.ours_s, times.peer_s, target=4.0)
 
@@ -63,7 +70,7 @@ def _peer(both: Subject, new_tokens: int) -> Drawn:
         return_dict_in_generate=True,
         output_logits=True,
     )
-    mask = torch.ones(embeddings.shape[:2], dtype=torch.long)
+    mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=both.device)
     output = both.plain.generate(inputs_embeds=embeddings, attention_mask=mask, generation_config=config)
     scores = both.plain.compute_transition_scores(output.sequences, output.logits, normalize_logits=True)
     return [(tuple(ids), tuple(own)) for ids, own in zip(output.sequences.tolist(), scores.tolist(), strict=True)]
@@ -80,6 +87,6 @@ def _log_probs(both: Subject, answers: Sequence[Sequence[int]]) -> list[torch.Te
     ).logits
     log_probs = torch.log_softmax(logits.float(), dim=-1)
     return [
-        log_probs[i, -len(answer) - 1 : -1].gather(-1, torch.tensor(answer)[:, None])[:, 0]
+        log_probs[i, -len(answer) - 1 : -1].gather(-1, both.ids(answer)[:, None])[:, 0]
         for i, answer in enumerate(answers)
     ]

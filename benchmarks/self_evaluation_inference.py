@@ -18,8 +18,7 @@ _PATH = "self_evaluation_inference"
 
 def rows(settings: Settings) -> list[Row]:
     """Both comparisons on each model."""
-    names = ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]
-    return [row for name in names for row in rows_of(name, 3 * settings.rounds)]
+    return [row for name in settings.models for row in rows_of(name, 3 * settings.rounds)]
 
 
 def rows_of(name: str, rounds: int) -> list[Row]:
@@ -50,7 +49,11 @@ def _evaluation(both: Subject, rounds: int) -> Times:
         close("log P(z_c)", float((ours - theirs).abs().max()), 1e-4)
 
     return compare(
-        lambda: evaluate_decoded(both.ours, decoded, chosen, both.verdict_tokens), naive, check, rounds=rounds
+        lambda: evaluate_decoded(both.ours, decoded, chosen, both.verdict_tokens),
+        naive,
+        check,
+        rounds=rounds,
+        device=both.device,
     )
 
 
@@ -65,12 +68,14 @@ def _greedy(both: Subject, rounds: int) -> tuple[float, float]:
 
     @torch.no_grad()
     def generate() -> list[int]:
-        mask = torch.ones(embeddings.shape[:2], dtype=torch.long)
+        mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=both.device)
         config = stage2.generation_config(both, max_new_tokens=NEW_TOKENS)
         output: torch.Tensor = both.plain.generate(
             inputs_embeds=embeddings, attention_mask=mask, generation_config=config
         )
         return list(output[0].tolist())
 
-    times = compare(ours, generate, lambda a, b: same("greedy answer", a, b), rounds=max(1, rounds // 2))
+    times = compare(
+        ours, generate, lambda a, b: same("greedy answer", a, b), rounds=max(1, rounds // 2), device=both.device
+    )
     return times.ours_s, times.peer_s

@@ -40,8 +40,7 @@ class Case:
 
 def rows(settings: Settings) -> list[Row]:
     """Time and memory on each model."""
-    names = ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]
-    return [row(name, Case() if settings.full else Case(UNEQUAL_PROMPTS), PEER_ONCE) for name in names]
+    return [row(name, Case() if settings.full else Case(UNEQUAL_PROMPTS), PEER_ONCE) for name in settings.models]
 
 
 def row(name: str, case: Case, rounds: int) -> Row:
@@ -49,7 +48,9 @@ def row(name: str, case: Case, rounds: int) -> Row:
     say(f"  {name}: {case}")
     both = subject(name)
     _check_first_batch(both, case)
-    times = compare(lambda: ours(both, case), lambda: peer(both, case), lambda *_: None, rounds=rounds)
+    times = compare(
+        lambda: ours(both, case), lambda: peer(both, case), lambda *_: None, rounds=rounds, device=both.device
+    )
     used = memory.both_sides(__name__, name, {"positions": list(case.positions)[:8]})
     return Row(
         "stage1_task_tuning",
@@ -118,5 +119,5 @@ def _peft_loss(both: Subject, batch: Sequence[TaskExample]) -> tuple[float, Tens
     weight = tuned.prompt_encoder["default"].embedding.weight
     weight.data.copy_(both.ours.task.soft_tokens().detach())
     lines = plain_pipeline.training_lines([(example.prompt.token_ids, example.target) for example in batch])
-    loss = tuned(**DataCollatorForSeq2Seq(both.ours.backbone.tokenizer, padding=True)(lines)).loss
+    loss = tuned(**DataCollatorForSeq2Seq(both.ours.backbone.tokenizer, padding=True)(lines).to(both.device)).loss
     return float(loss.detach()), torch.autograd.grad(loss, [weight])[0]

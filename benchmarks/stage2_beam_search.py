@@ -48,7 +48,7 @@ class Case:
 def rows(settings: Settings) -> list[Row]:
     """One question a batch, then eight of unequal prompts."""
     result = []
-    for name in ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]:
+    for name in settings.models:
         result.append(_prefill_row(name, settings))
         result.append(row(name, Case(new_tokens=16), settings.rounds, target=6.0, limit_target=0.6))
         result.append(row(name, Case(new_tokens=32), PEER_ONCE, target=5.0, limit_target=0.6))
@@ -71,7 +71,7 @@ def row(name: str, case: Case, rounds: int, *, target: float | None = None, limi
             say(f"    the peer's {error}; ours are within 1e-04 of float64")
         lengths.extend([len(tokens) for tokens, _ in answers] for answers in ours)
 
-    times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds)
+    times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds, device=both.device)
     if case.ends:
         flat = [length for own in lengths for length in own]
         say(f"    answers of {min(flat)}–{max(flat)} tokens, mean {sum(flat) / len(flat):.1f}")
@@ -145,9 +145,9 @@ def exact_scores(both: Subject, case: Case, answers: list[tuple[tuple[int, ...],
     embed = exact.get_input_embeddings()
     found = []
     for tokens, _ in answers:
-        inputs = torch.cat([prompt, embed(torch.tensor(tokens))])[None]
+        inputs = torch.cat([prompt, embed(both.ids(tokens))])[None]
         logits = exact(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(tokens) + 1).logits[0, :-1]
-        log_probs = torch.log_softmax(logits, dim=-1).gather(-1, torch.tensor(tokens)[:, None])
+        log_probs = torch.log_softmax(logits, dim=-1).gather(-1, both.ids(tokens)[:, None])
         found.append((tokens, float(log_probs.sum())))
     return found
 
@@ -172,7 +172,7 @@ def _prefill_row(name: str, settings: Settings) -> Row:
         close("logits after the prompt", float((ours - theirs).abs().max()), 1e-3)
 
     decode(both, Case(new_tokens=2))
-    times = compare(lambda: both.ours.read(questions)[2], plain, check, rounds=5 * settings.rounds)
+    times = compare(lambda: both.ours.read(questions)[2], plain, check, rounds=5 * settings.rounds, device=both.device)
     floor = machine.prefill_seconds(machine.size(both.plain), times.limits, [650])
     return _row(name, "model(inputs_embeds)", "prefill, prompt 650", times, floor, None, 0.8)
 

@@ -35,15 +35,14 @@ class Case:
 
 def rows(settings: Settings) -> list[Row]:
     """Time and memory on each model."""
-    names = ["opt-125m", "gpt2-small", "qwen-0.2b"] if settings.full else ["opt-125m"]
-    return [row(name, Case(), PEER_ONCE, with_memory=True) for name in names]
+    return [row(name, Case(), PEER_ONCE, with_memory=True) for name in settings.models]
 
 
 def row(name: str, case: Case, rounds: int, *, with_memory: bool) -> Row:
     """Compare and measure one case."""
     say(f"  {name}: {case}")
     both = subject(name)
-    times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds)
+    times = compare(lambda: ours(both, case), lambda: peer(both, case), check, rounds=rounds, device=both.device)
     floor = machine.verdict_step_seconds(
         machine.size(both.plain), times.limits, case.positions, case.answers, soft_tokens=SOFT_TOKENS
     )

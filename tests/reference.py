@@ -44,17 +44,21 @@ def sequence_embeddings(
     model: AdaptedModel, prompt: EncodedPrompt, answer: Sequence[int] = (), *, verdict: bool = False
 ) -> Tensor:
     """`[θp] [x] [ŷ] [θs]` of one question, `[1, T, d]`, put together by hand."""
-    parts = [model.task.soft_tokens(), model.backbone.embed(torch.tensor(prompt.token_ids))]
+    parts = [model.task.soft_tokens(), model.backbone.embed(_ids(model, prompt.token_ids))]
     if answer:
-        parts.append(model.backbone.embed(torch.tensor(answer)))
+        parts.append(model.backbone.embed(_ids(model, answer)))
     if verdict:
         parts.append(model.self_evaluation.soft_tokens())
-    return torch.cat(parts)[None]
+    return torch.cat(parts)[None].to(model.backbone.dtype)
+
+
+def _ids(model: AdaptedModel, token_ids: Sequence[int]) -> Tensor:
+    return torch.tensor(token_ids, device=model.backbone.device)
 
 
 def full_forward(model: AdaptedModel, embeddings: Tensor) -> Tensor:
     """Logits of one unpadded sequence, `[T, V]`, by a plain causal forward of the model."""
-    positions = torch.arange(embeddings.shape[1])[None]
+    positions = torch.arange(embeddings.shape[1], device=embeddings.device)[None]
     return model.backbone.model(inputs_embeds=embeddings, position_ids=positions, use_cache=False).logits[0]
 
 
@@ -62,8 +66,8 @@ def left_padded(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> tuple[
     """`[padding] [θp] [x]` of several questions, `[B, T, d]`, and the 2-D mask."""
     rows = [sequence_embeddings(model, prompt)[0].detach() for prompt in prompts]
     longest = max(len(row) for row in rows)
-    padded = [torch.cat([torch.full((longest - len(row), row.shape[1]), 0.5), row]) for row in rows]
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    padded = [torch.cat([row.new_full((longest - len(row), row.shape[1]), 0.5), row]) for row in rows]
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=rows[0].device)
     return torch.stack(padded), mask
 
 

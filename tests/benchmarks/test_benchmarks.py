@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from benchmarks import machine, report, sampling, self_evaluation_inference, stage1_task_tuning
 from benchmarks import stage2_beam_search as stage2
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWa
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probing takes longer than tiny models do."""
-    monkeypatch.setattr(machine, "probe", lambda: Limits(flops=3e11, read_bytes=3e10))
+    monkeypatch.setattr(machine, "probe", lambda _: Limits(flops=3e11, read_bytes=3e10))
 
 
 @pytest.mark.parametrize("ends", [False, True])
@@ -58,7 +59,9 @@ def test_refused_results_are_never_timed() -> None:
         raise MismatchError("different")
 
     with pytest.raises(MismatchError):
-        compare(lambda: calls.append("ours"), lambda: calls.append("peer"), refuse, rounds=3)
+        compare(
+            lambda: calls.append("ours"), lambda: calls.append("peer"), refuse, rounds=3, device=torch.device("cpu")
+        )
     assert calls == ["ours", "peer"]
 
 
@@ -133,7 +136,12 @@ def test_results_name_what_is_missed(tmp_path: Path) -> None:
         Row("b", "peer", "s", 1.0, 2.0, target=4.0, floor_s=0.5, limit_target=0.4),
     ]
     report.write(
-        tmp_path, rows, {"a": stage2, "b": stage3}, {"c": "sequences differ"}, machine.describe(), Limits(3e11, 2.6e10)
+        tmp_path,
+        rows,
+        {"a": stage2, "b": stage3},
+        {"c": "sequences differ"},
+        machine.describe(torch.device("cpu")),
+        Limits(3e11, 2.6e10),
     )
     content = json.loads((tmp_path / "results.json").read_text())
     assert [row["misses"] for row in content["rows"]] == [["memory"], ["time"]]
@@ -153,13 +161,13 @@ def test_other_paths_of_an_earlier_run_stay(tmp_path: Path, monkeypatch: pytest.
     def measure(*rows: Row) -> list[Row]:
         monkeypatch.setitem(BENCHMARKS, rows[0].path, SimpleNamespace(rows=lambda _: rows, __doc__="What it is."))
         assert main(["--only", rows[0].path, "--output", str(tmp_path)]) == 0
-        return report.read(tmp_path, machine.describe())
+        return report.read(tmp_path, machine.describe(torch.device("cpu")))
 
     assert measure(first) == [first]
     assert measure(beams) == [beams, first]
     assert measure(again) == [beams, again]
     assert "2026-01-01 00:00" not in (tmp_path / "RESULTS.md").read_text()
-    assert report.read(tmp_path, {**machine.describe(), "threads": 99}) == []
+    assert report.read(tmp_path, {**machine.describe(torch.device("cpu")), "threads": 99}) == []
 
 
 def test_unknown_path_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
