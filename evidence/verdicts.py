@@ -5,21 +5,25 @@ Each way has a folder in WORK, with θs and what it says of the run's own answer
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
 
 from aspire_llm.config_files import with_changes
 from aspire_llm.data import load_splits
 from aspire_llm.learning import Learning
+from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.self_evaluation import log_self_evaluation
+from aspire_llm.lm.self_evaluation import AnswerReader, log_self_evaluation
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.records import MethodScores, Prediction, Split
 from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
 from aspire_llm.results.questions import EXAMPLES
-from aspire_llm.results.samples import SAMPLES
+from aspire_llm.results.samples import SAMPLES, QuestionSamples
 from aspire_llm.run_model import RunModel
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
@@ -27,16 +31,21 @@ from aspire_llm.rundir.own import MARKER
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.typed import typed_lines
 from aspire_llm.rundir.writing import write_text
-from aspire_llm.selection import selection_score
+from aspire_llm.selection import defined, selection_score
 from aspire_llm.selection.pooled import PooledMethods
+from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
 
+_BESIDE = "beside the likelihood"
+_SAMPLES, _LIKELIEST = ("stage3.learn_from", "samples"), ("stage3.learn_from", "likeliest")
 WAYS: dict[str, list[tuple[str, object]]] = {
     "the run's": [],
-    "two epochs": [("stage3.epochs", 2)],
-    "four wrong answers": [("stage3.max_wrong", 4)],
-    "four wrong answers two epochs": [("stage3.max_wrong", 4), ("stage3.epochs", 2)],
-    "likeliest alone": [("stage3.learn_from", "likeliest"), ("stage3.epochs", 4)],
+    "likeliest alone": [_LIKELIEST, ("stage3.epochs", 4)],
+    _BESIDE: [_LIKELIEST, ("stage3.epochs", 4)],
+    "samples one epoch": [_SAMPLES, ("stage3.epochs", 1)],
+    "samples two epochs": [_SAMPLES, ("stage3.epochs", 2)],
+    "four wrong samples": [_SAMPLES, ("stage3.max_wrong", 4), ("stage3.epochs", 2)],
     "soft prompt": [
+        _SAMPLES,
         ("stage3.adapter", "soft_prompt"),
         ("stage3.num_soft_tokens", 10),
         ("stage3.learning_rate", 0.03),
@@ -44,7 +53,7 @@ WAYS: dict[str, list[tuple[str, object]]] = {
     ],
 }
 _GIVEN = {Split.VALIDATION: VALIDATION_PREDICTIONS, Split.TEST: PREDICTIONS}
-_ALPHA = 0.25
+_ALPHAS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75)
 
 
 def verdicts_file(split: Split) -> Lines[float]:
@@ -52,19 +61,55 @@ def verdicts_file(split: Split) -> Lines[float]:
     return typed_lines(f"verdicts_{split}.jsonl", "verdict", float)
 
 
-def learn(run: Path, folder: Path, changes: Sequence[tuple[str, object]]) -> None:
+def beside_likelihood(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> Callable[..., Tensor]:
+    """A loss by which θs learns what the likelihood does not say: −log σ(±(v + a·Σ log f + b·mean log f + c)).
+
+    v is the log-odds of the verdict on a question's likeliest answer; a, b and c are a logistic regression's.
+
+    Args:
+        samples: Of all questions that θs is learned from or validated on.
+        learned_from: Ids of those that the regression is fitted to.
+    """
+    answers = {own.id: own.answers[0] for own in samples}
+    parts = {name: own.answer.likelihoods for name, own in answers.items()}
+    known = LogisticRegression(C=np.inf, max_iter=1000).fit(
+        [parts[name] for name in learned_from], [answers[name].correct for name in learned_from]
+    )
+    offsets = dict(zip(parts, known.decision_function(list(parts.values())), strict=True))
+
+    def loss(
+        model: AdaptedModel,
+        verdict_tokens: tuple[int, int],
+        batch: Sequence[VerdictExample],
+        *,
+        read: AnswerReader = AdaptedModel.read_answers,
+    ) -> Tensor:
+        prompts = [example.prompt for example in batch]
+        logits = model.verdict_logits(*read(model, prompts, [example.correct + example.wrong for example in batch]))
+        verdicts = logits[:, 0, verdict_tokens[0]] - logits[:, 0, verdict_tokens[1]]
+        beside = verdicts.new_tensor([offsets[prompt.question.id] for prompt in prompts])
+        signs = verdicts.new_tensor([1.0 if example.correct else -1.0 for example in batch])
+        return -torch.nn.functional.logsigmoid(signs * (verdicts + beside))
+
+    return loss
+
+
+def learn(run: Path, folder: Path, name: str) -> None:
     """Learn θs in a way, and take down what it says."""
+    changes = WAYS[name]
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (MARKER, SAMPLES.name, EXAMPLES.name, PROVENANCE.name):
-        shutil.copyfile(run / name, folder / name)
-    for name in ("task_adapter", *(() if changes else ("self_eval_adapter",))):
-        shutil.copytree(run / name, folder / name, dirs_exist_ok=True)
+    for file in (MARKER, SAMPLES.name, EXAMPLES.name, PROVENANCE.name):
+        shutil.copyfile(run / file, folder / file)
+    for adapter in ("task_adapter", *(() if changes else ("self_eval_adapter",))):
+        shutil.copytree(run / adapter, folder / adapter, dirs_exist_ok=True)
     config = with_changes(RunDirectory.open(run).config, changes)
     write_text(folder / "config.yaml", config.to_yaml())
     directory = RunDirectory.open(folder)
     model = RunModel(directory, *load_splits(config))
     if not (folder / "self_eval_adapter").is_dir():
-        Learning(directory, model).learn_self_evaluation()
+        learned_from = [prompt.question.id for prompt in model.sampled_prompts(Split.TRAIN)]
+        loss = beside_likelihood(list(SAMPLES.read(run)), learned_from) if name == _BESIDE else verdict_loss
+        Learning(directory, model, verdict_loss=loss).learn_self_evaluation()
     for split, given in _GIVEN.items():
         if given.exists(run):  # only a run that chooses on validation answers has them
             verdicts_file(split).write(folder, _verdicts(model, model.prompts[split], given.read(run)))
@@ -82,10 +127,16 @@ def _verdicts(model: RunModel, prompts: Sequence[EncodedPrompt], given: Sequence
 
 
 def line(run: Path, folder: Path, name: str) -> str:
-    """How well what it says ranks the answers, with 95% intervals, and against the likelihood and the states."""
-    cells = [name]
-    for split, given in _GIVEN.items():
-        pooled = PooledMethods([_methods(given.read(run), verdicts_file(split).read(folder))])
+    """How well what it says ranks the answers, with 95% intervals, and against the likelihood and the states.
+
+    α is chosen on validation answers.
+    """
+    answers = {split: list(given.read(run)) for split, given in _GIVEN.items()}
+    verdicts = {split: list(verdicts_file(split).read(folder)) for split in _GIVEN}
+    alpha = max(_ALPHAS, key=lambda own: _auroc(answers[Split.VALIDATION], verdicts[Split.VALIDATION], own))
+    cells = [name, f"{alpha:g}"]
+    for split in _GIVEN:
+        pooled = PooledMethods([_methods(answers[split], verdicts[split], alpha)])
         for method, rival in (("verdict", None), ("aspire", "likelihood"), ("verdict", "states")):
             own = pooled.difference(method, rival, "auroc") if rival else pooled.figure(method, "auroc")
             low, high = own.ci  # type: ignore[misc]  # of many groups
@@ -93,12 +144,17 @@ def line(run: Path, folder: Path, name: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _methods(predictions: Sequence[Prediction], verdicts: Sequence[float]) -> list[MethodScores]:
+def _auroc(predictions: Sequence[Prediction], verdicts: Sequence[float], alpha: float) -> float:
+    found = PooledMethods([_methods(predictions, verdicts, alpha)]).figure("aspire", "auroc").estimate
+    return float(defined(found) or 0.0)
+
+
+def _methods(predictions: Sequence[Prediction], verdicts: Sequence[float], alpha: float) -> list[MethodScores]:
     likelihood = np.array([own.sampled.log_likelihood for own in predictions])
     scores = {
         "likelihood": likelihood,
         "verdict": np.array(verdicts),
-        "aspire": selection_score(likelihood, np.array(verdicts), _ALPHA),
+        "aspire": selection_score(likelihood, np.array(verdicts), alpha),
         "states": np.array([own.scored.evidence.states for own in predictions], dtype=np.float64),
     }
     correct = tuple(bool(own.correct) for own in predictions)
@@ -116,7 +172,7 @@ def main() -> None:
     for name in options.only.split(",") if options.only else WAYS:
         folder = options.work / name.replace(" ", "_")
         if not verdicts_file(Split.TEST).exists(folder):
-            learn(options.run, folder, WAYS[name])
+            learn(options.run, folder, name)
         print(line(options.run, folder, name), flush=True)
 
 

@@ -42,10 +42,14 @@ class Learning:
     Args:
         directory: Of the run.
         model: Of the run.
+        verdict_loss: What stage 3 minimises, with the arguments of the paper's.
     """
 
-    def __init__(self, directory: RunDirectory, model: RunModel) -> None:
+    def __init__(
+        self, directory: RunDirectory, model: RunModel, *, verdict_loss: Callable[..., Tensor] = verdict_loss
+    ) -> None:
         self._directory, self._config, self._model = directory, directory.config, model
+        self._verdict_loss = verdict_loss
         self._backbone = model.backbone
         self._samplers = Samplers(model.cross_fit, lambda: model.task, self._fold_task)
 
@@ -119,7 +123,7 @@ class Learning:
                 def behind(task: Adapter, places: Sequence[int]) -> list[Tensor]:
                     model = AdaptedModel(self._backbone, task, adapter)
                     own = [batch[place] for place in places]
-                    return list(verdict_loss(model, self._model.verdict_tokens, own, read=kept.read))
+                    return list(self._verdict_loss(model, self._model.verdict_tokens, own, read=kept.read))
 
                 return torch.stack(self._samplers.apply(ids_of([example.prompt for example in batch]), behind))
 

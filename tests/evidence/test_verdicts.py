@@ -1,22 +1,33 @@
-"""Verdicts on the run's own answers are those that the run stored, and another way to learn θs gives others."""
+"""Verdicts on the run's own answers are those that the run stored, and other ways to learn θs give others."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aspire_llm.records import Split
 from aspire_llm.results.predictions import PREDICTIONS
+from aspire_llm.results.samples import SAMPLES
 from evidence.verdicts import learn, verdicts_file
 
 
 def test_the_run_s_own_verdicts_are_found_again(finished: Path, tmp_path: Path) -> None:
-    learn(finished, tmp_path, [])
+    learn(finished, tmp_path, "the run's")
     stored = [own.scored.evidence.log_self_eval for own in PREDICTIONS.read(finished)]
     assert verdicts_file(Split.TEST).read(tmp_path) == pytest.approx(stored, abs=1e-4)
     assert not verdicts_file(Split.VALIDATION).exists(tmp_path)  # the run made no predictions for it
 
 
-def test_another_way_learns_another(finished: Path, tmp_path: Path) -> None:
-    learn(finished, tmp_path, [("stage3.learn_from", "likeliest")])
-    stored = [own.scored.evidence.log_self_eval for own in PREDICTIONS.read(finished)]
-    assert verdicts_file(Split.TEST).read(tmp_path) != pytest.approx(stored, abs=1e-3)
+def test_other_ways_learn_others(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    samples = [  # of so small a run, all may be wrong
+        replace(own, answers=(replace(own.answers[0], correct=i % 2 == 0), *own.answers[1:]))
+        for i, own in enumerate(SAMPLES.read(finished))
+    ]
+    SAMPLES.write(tmp_path / "run", samples)
+    found = [[own.scored.evidence.log_self_eval for own in PREDICTIONS.read(finished)]]
+    for name in ("likeliest alone", "beside the likelihood"):
+        learn(tmp_path / "run", tmp_path / name, name)
+        found.append(verdicts_file(Split.TEST).read(tmp_path / name))
+        assert all(found[-1] != pytest.approx(other, abs=1e-3) for other in found[:-1])
