@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         started = time.perf_counter()
         try:
             for row in BENCHMARKS[name].rows(settings):
-                rows.append(row)
+                rows.append(row if on_cpu else row.without_targets())
                 # Row by row, so that a run that is killed leaves what it measured.
                 report.write(output, rows, BENCHMARKS, refused, here, limits)
         except MismatchError as error:

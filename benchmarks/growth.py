@@ -47,5 +47,5 @@ def _decoding(table: str, cases: list[stage2.Case]) -> Iterator[Row]:
 def _verdicts(table: str, cases: list[stage3.Case]) -> Iterator[Row]:
     for case in cases:
         row = stage3.row(_MODEL, case, rounds=PEER_ONCE, with_memory=case in (cases[0], cases[-1]))
-        row = replace(row, target=None, limit_target=None, memory_target=None)
+        row = row.without_targets()
         yield replace(row, path="growth", group=f"growth: stage 3, {table}")

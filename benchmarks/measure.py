@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, Protocol, TypeVar
@@ -108,6 +108,10 @@ class Row:
             ("limit", self.fraction_of_limit, self.limit_target),
         ]
         return [name for name, value, least in checks if least is not None and value is not None and value < least]
+
+    def without_targets(self) -> "Row":
+        """The same on a machine that targets were not set for."""
+        return replace(self, target=None, limit_target=None, memory_target=None)
 
     def to_json(self) -> dict[str, Any]:
         """A row of `results.json`."""

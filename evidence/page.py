@@ -46,7 +46,9 @@ def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
         path: Of the page.
         tasks: The finished runs of each task; of tasks without any nothing is said.
     """
-    ran = {task: runs for task, runs in tasks.items() if runs}
+    given = {task: runs for task, runs in tasks.items() if runs}
+    ran = {task: runs for task, runs in given.items() if not task.changes}
+    curve = {task.labels: runs for task, runs in given.items() if task.labels is not None}
     seed = next((runs[0].config.seed for runs in ran.values() if runs[0].config), 0)
     pooled = {task: PooledMethods([run.method_scores(Answers.TUNED) for run in runs]) for task, runs in ran.items()}
     claims = {task: claims_table(own) for task, own in pooled.items()}
@@ -55,8 +57,43 @@ def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
     parts = [
         _INTRODUCTION.format(missed=head, seed=seed),
         *(section(task, runs, [claims[task], methods_table(pooled[task], runs)]) for task, runs in ran.items()),
+        *([few_labels(dict(sorted(curve.items())))] if len(curve) > 1 else []),
     ]
     write_text(path, "\n".join(parts))
+
+
+def few_labels(curve: Mapping[int, Sequence[RunResults]]) -> str:
+    """The section about what the number of labels does."""
+    pooled = [PooledMethods([run.method_scores(Answers.TUNED) for run in runs]) for runs in curve.values()]
+
+    def differences(name: str, *rivals: str) -> list[Estimate | None]:
+        return [
+            _estimate(own.difference(name, own.better("auroc", *rivals), "auroc"))
+            if {name, *rivals} <= set(own.names)
+            else None
+            for own in pooled
+        ]
+
+    accuracies = [Estimate(float(np.mean([run.metrics.accuracy for run in runs]))) for runs in curve.values()]
+    columns = [
+        Column("labels", "Labels", [f"{labels:,}" for labels in curve]),
+        Column("accuracy", "Accuracy", accuracies, Kind.PERCENT),
+        *(
+            Column("_".join(names), text, differences(*names), Kind.POINTS)
+            for text, names in (
+                ("Fused − the better likelihood", ("fused", "perplexity", "sequence_log_probability")),
+                ("Fused − nothing learned", ("fused", "fused_likelihood")),
+                ("States − perplexity", ("states", "perplexity")),
+                ("ASPIRE − perplexity", ("aspire", "perplexity")),
+            )
+        ),
+    ]
+    text = (
+        "Of the labelled questions a part tunes θp, others are sampled to learn the read-out and θs from, and the rest "
+        "weigh the parts of the fused score. The more there are, the better the answers too."
+    )
+    table = as_markdown(Table("labels", "AUROC in percentage points.", columns))
+    return "\n\n".join(["## World facts with few labels", text, table])
 
 
 def not_shown(table: Table) -> str:

@@ -67,6 +67,17 @@ def test_every_task_has_settings_that_fit() -> None:
         assert (config.data.train == "anywhere.json") == task.has_source
 
 
+def test_the_curve_of_labels_is_one_table(runs: list[RunResults], tmp_path: Path) -> None:
+    few = next(task for task in TASKS if task.labels == 100)
+    page = tmp_path / "evidence.md"
+    write_page(page, {TASKS[0]: runs, few: runs[:1]})
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert few.title not in "".join(lines)
+    start = lines.index("## World facts with few labels")
+    assert [line.split("|")[1].strip() for line in lines[start:] if line.startswith("| 1")] == ["100", "1,900"]
+    assert few.config(0).data.splits.train + few.config(0).data.splits.validation == few.labels
+
+
 def test_an_unknown_task_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", "facts,nothing"]) == 2
-    assert "no task nothing; there are facts, squad, world" in capsys.readouterr().out
+    assert "no task nothing; there are facts, squad, world, facts-100," in capsys.readouterr().out
