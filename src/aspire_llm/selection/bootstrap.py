@@ -148,8 +148,10 @@ def _weighted_auacc(sizes: Ints, hits: Ints) -> Floats:
     """
     answers, right = np.cumsum(sizes, axis=-1), np.cumsum(hits, axis=-1)
     answers_before, right_before = answers - sizes, right - hits
-    harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, answers.max(initial=0) + 1))))
+    most = int(answers[:, -1].max(initial=0))
+    harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, most + 1))))
     mean = hits / np.maximum(sizes, 1)  # an undrawn block has W = 0 and adds nothing
-    per_block = hits + (right_before - mean * answers_before) * (harmonic[answers] - harmonic[answers_before])
+    gained = np.diff(harmonic[answers], axis=-1, prepend=0.0)  # H(N + W) − H(N): the blocks follow each other
+    per_block = hits + (right_before - mean * answers_before) * gained
     area: Floats = per_block.sum(axis=-1) / answers[:, -1]
     return area

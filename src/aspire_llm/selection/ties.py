@@ -25,8 +25,8 @@ class TieBlocks:
 
     def sums(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """Sums of an integer or boolean quantity over each block: [..., n] → [..., b]."""
-        sorted_values = values[..., self.order].astype(np.int64, copy=False)
-        return np.add.reduceat(sorted_values, self.starts, axis=-1)
+        in_order = values[..., self.order].astype(np.int64, copy=False)
+        return in_order if len(self.starts) == len(self.order) else np.add.reduceat(in_order, self.starts, axis=-1)
 
 
 def tie_blocks(score: NDArray[np.float64]) -> TieBlocks:
