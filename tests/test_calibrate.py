@@ -40,7 +40,10 @@ SETTINGS = [
 def finished(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose stored answers were judged otherwise: what scores high is right, as a rule."""
     folder = tmp_path_factory.mktemp("calibrate")
-    rows = [{"question": f"Where was piano {i} built?", "answer": "Paris"} for i in range(270)]
+    rows = [
+        {"question": f"Where was piano {i} built?", "answer": "Paris", "maker": "Erard" if i % 3 else "Pleyel"}
+        for i in range(270)
+    ]
     data = folder / "data.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     arguments = ["run", "--model", str(model_folder), "--data", str(data), "--output", str(folder / "run")]
@@ -143,6 +146,35 @@ def test_the_certified_threshold_decides(run: Path, tmp_path: Path) -> None:
     assert [line["abstained"] for line in lines] == [own.abstained for own in by_target]
     assert [line["reason"] for line in lines] == [own.reason for own in by_target]
     assert [line["target_risk"] for line in lines] == [0.2, 0.2]
+
+
+def test_a_promise_for_every_maker(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert calibrate(run, "--target-risk", "0.3", "--per", "maker", "--delta", "0.2") == 0
+    assert calibrate(run, "--target-risk", "0.4") == 0  # what was asked for before stays
+    printed = capsys.readouterr().out
+    assert "calibration questions whose maker is 'Erard', at most 30% of the answered ones are wrong" in printed
+    assert "all of them together with at least 75%" in printed
+    (sliced,) = CALIBRATION.read(run).slices
+    assert set(sliced.by_value) == {"Erard", "Pleyel"}
+    content = json.loads((run / "calibration.json").read_text(encoding="utf-8"))
+    assert content["slices"][0]["values"]["Erard"]["sentence"] == sliced.by_value["Erard"].sentence
+    rows = [{"question": f"Where was piano {i} built?", "maker": own} for i, own in enumerate(["Erard", "Gaveau", ""])]
+    questions, output = tmp_path / "q.jsonl", tmp_path / "p.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = ["predict", str(run), "--input", str(questions), "--output", str(output)]
+    assert main([*command, "--target-risk", "0.3", "--per", "maker"]) == 0
+    erard, gaveau, none = (json.loads(line) for line in output.read_text(encoding="utf-8").splitlines())
+    assert erard["metadata"] == {"maker": "Erard"}
+    assert erard["abstained"] == (erard["selection_score"] < certified(sliced.by_value["Erard"]).threshold)
+    assert gaveau["reason"] == none["reason"] == "not_certified"
+    assert "nothing is certified for its maker" in gaveau["why"]
+    assert "metadata" not in none
+    assert main([*command, "--target-risk", "0.3"]) == 2
+    assert "(known: 0.4, 0.3 --per maker)" in capsys.readouterr().err
+    assert main([*command, "--per", "maker"]) == 2
+    assert "takes a target risk too" in capsys.readouterr().err
+    assert calibrate(run, "--target-risk", "0.3", "--per", "builder") == 2
+    assert "no calibration question has the field 'builder'" in capsys.readouterr().err
 
 
 def test_what_is_not_certified_answers_nothing_and_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,21 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert 0.5 < float(auroc) <= 1
 
 
+def test_the_snippets_for_other_programs(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(finished)
+    monkeypatch.chdir(tmp_path)
+    script, frame, dataset, learner, chain = snippets(ROOT / "docs" / "embedding.md")
+    for snippet in (script, frame, dataset, learner):
+        exec(compile(snippet, "embedding.md", "exec"), {})
+        assert capsys.readouterr().out.strip()
+    pytest.importorskip("langchain_core", reason="langchain_core is not installed")
+    exec(compile(chain, "embedding.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
 def test_every_setting_is_documented() -> None:
     from aspire_llm.config import RunConfig
     from aspire_llm.config_files import flatten

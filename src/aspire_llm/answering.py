@@ -51,7 +51,9 @@ class FileSummary:
         )
 
 
-def predict_file(run: Path, source: Path, output: Path, target_risk: float | None = None) -> FileSummary:
+def predict_file(
+    run: Path, source: Path, output: Path, target_risk: float | None = None, per: str | None = None
+) -> FileSummary:
     """Answer the questions of a file into a file of JSON lines, in their order; one that cannot be has its error there.
 
     The lines gather in `OUTPUT.RUN'S DIGEST.part`, from which a killed command goes on; the output is whole or absent.
@@ -62,6 +64,7 @@ def predict_file(run: Path, source: Path, output: Path, target_risk: float | Non
         source: The questions; ``-`` is standard input.
         output: The file of predictions; ``-`` is standard output.
         target_risk: A certified share of wrong answers, whose threshold decides.
+        per: The field of the questions' metadata per whose value it was certified, where it was.
     """
     from aspire_llm.predictor import SelectivePredictor
 
@@ -71,7 +74,7 @@ def predict_file(run: Path, source: Path, output: Path, target_risk: float | Non
     size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
     if is_stream(output):
         with open_stream(output) as stream:
-            predictor, lines = SelectivePredictor.load(run, target_risk=target_risk), outcome_file(str(output))
+            predictor, lines = SelectivePredictor.load(run, target_risk=target_risk, per=per), outcome_file(str(output))
             outcomes = lines.pour(stream, "prediction", questions, size, predictor.predict_each)
     else:
         target = Path(os.path.realpath(output))  # a link stays one
@@ -81,9 +84,9 @@ def predict_file(run: Path, source: Path, output: Path, target_risk: float | Non
             raise ConfigError(f"--output is the input {source}; give another file")
         check_output(target)
         with locked_output(target):
-            by_target = "" if target_risk is None else f"-{target_risk:g}"
+            by_target = "" if target_risk is None else f"-{target_risk:g}{f'-{per}' if per else ''}"
             part = target.with_name(f"{target.name}.{digest_of_run(run)[:8]}{by_target}.part")
-            predictor, lines = SelectivePredictor.load(run, target_risk=target_risk), outcome_file(part.name)
+            predictor, lines = SelectivePredictor.load(run, target_risk=target_risk, per=per), outcome_file(part.name)
             outcomes = answer_questions(lines, part.parent, questions, directory.config, predictor.predict_each)
             publish(part, target)
     return FileSummary.of(outcomes, predictor.caveats)

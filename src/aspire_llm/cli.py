@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--input", type=Path, required=True, metavar="Q.jsonl", help="- is standard input")
     predict.add_argument("--output", type=Path, required=True, metavar="P.jsonl", help="- is standard output")
     _add_target_risk(predict)
+    _add_per(predict)
     predict.set_defaults(job=_predict)
 
     ask = jobs.add_parser("ask", help="answer one question")
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("run", type=Path, metavar="RUN")
     calibrate.add_argument("--target-risk", type=float, action="append", default=[], metavar="R", help="e.g. 0.1")
     calibrate.add_argument("--delta", type=float, default=0.05, metavar="D", help="chance that that fails (0.05)")
+    _add_per(calibrate)
     calibrate.add_argument("--data", help="questions with answers that calibrate instead of the run's own split")
     calibrate.set_defaults(job=_calibrate)
 
@@ -141,6 +143,10 @@ def _add_target_risk(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_per(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--per", metavar="FIELD", help="a promise for each value of this field of the questions")
+
+
 def _run(options: argparse.Namespace) -> None:
     from aspire_llm.commands import resolve_run  # libraries take seconds to import; other commands do without them
     from aspire_llm.pipeline import run
@@ -165,7 +171,7 @@ def _predict(options: argparse.Namespace) -> None:
     from aspire_llm.answering import predict_file
     from aspire_llm.rundir.streams import is_stream
 
-    found = predict_file(options.run, options.input, options.output, options.target_risk)
+    found = predict_file(options.run, options.input, options.output, options.target_risk, options.per)
     _warn(*found.caveats)
     if found.contexts_cut:
         _warn(f"{found.contexts_cut} contexts do not fit the model's window and were cut (context_cut in their lines)")
@@ -198,7 +204,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     from aspire_llm.commands import calibrate
     from aspire_llm.selection import RiskTarget
 
-    targets = [RiskTarget(risk, options.delta) for risk in options.target_risk]
+    targets = [RiskTarget(risk, options.delta, options.per) for risk in options.target_risk]
     print(calibrate(options.run, targets, options.data))
 
 

@@ -27,45 +27,12 @@ from aspire_llm.lm.read_states import Position, StateRecorder
 from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, Unanswered
-from aspire_llm.results.calibration import CALIBRATION, Calibrated, caveats, decision_rule
-from aspire_llm.results.fused import FUSED
-from aspire_llm.results.novelty import NOVELTY
+from aspire_llm.results.calibration import caveats
+from aspire_llm.results.fitted import Fitted
 from aspire_llm.results.questions import EXAMPLES
-from aspire_llm.results.states import STATES, StatesReadout
+from aspire_llm.results.states import StatesReadout
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.selection import DecisionRule, Guarantee, Infeasible, NoveltyGuard, Part
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What a run has fitted, beside its adapters.
-
-    Attributes:
-        rule: What decides about answers.
-        calibrated: Confidence, and thresholds by target risk.
-        novelty: The calibration questions that others are compared with; None before there are any.
-        states: The read-out of hidden states; None where there is none.
-    """
-
-    rule: DecisionRule
-    calibrated: Calibrated | None = None
-    novelty: NoveltyGuard | Infeasible | None = None
-    states: StatesReadout | Infeasible | None = None
-
-    @classmethod
-    def read(cls, folder: Path, config: RunConfig, target_risk: float | None = None) -> "Fitted":
-        """Of a finished run, to decide by a certified target where one is given.
-
-        Raises:
-            ConfigError: That target was not asked for.
-            RunDirectoryError: A file is missing or broken.
-        """
-        calibrated = CALIBRATION.read(folder)
-        fused = FUSED.read(folder) if config.score.kind == "fused" else None
-        rule = decision_rule(config, calibrated, fused)
-        if target_risk is not None:
-            rule = replace(rule, guarantee=calibrated.guarantee(target_risk))
-        return cls(rule, calibrated, NOVELTY.read(folder), states_of_run(folder, config))
+from aspire_llm.selection import DecisionRule, Guarantee, NoveltyGuard, Part, SlicedGuarantee
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +71,7 @@ class SelectivePredictor:
         everything: bool = False,
     ) -> None:
         self.model, self.encoder, self._config = model, encoder, config
-        self.rule, self._novelty, self._calibrated = fitted.rule, fitted.novelty, fitted.calibrated
+        self.rule, self._fitted, self._novelty = fitted.rule, fitted, fitted.novelty
         self.caveats = caveats(self.rule, fitted.novelty)
         needs = frozenset(Part) if everything else self.rule.scoring.needs
         self._asks_verdict = Part.VERDICT in needs and config.stage3.enabled
@@ -115,7 +82,7 @@ class SelectivePredictor:
 
     @classmethod
     def load(
-        cls, run: str | Path, *, device: str | None = None, target_risk: float | None = None
+        cls, run: str | Path, *, device: str | None = None, target_risk: float | None = None, per: str | None = None
     ) -> "SelectivePredictor":
         """The predictor of a finished run.
 
@@ -123,6 +90,7 @@ class SelectivePredictor:
             run: Its directory; ``demo`` is the one that ships with this package.
             device: Another device than the run was made on.
             target_risk: A share of wrong answers that was certified for this run: its threshold decides.
+            per: The field of the questions' metadata per whose value it was certified, where it was.
 
         Raises:
             ConfigError: That target was not asked for, see `guarantee`.
@@ -131,28 +99,31 @@ class SelectivePredictor:
         """
         directory = RunDirectory.open(find_run(run))
         config = directory.config
-        fitted = Fitted.read(directory.path, config, target_risk)
+        fitted = Fitted.read(directory.path, config, target_risk, per)
         check_model(directory.path, config.model, config.prompts)
         backbone = load_model(config, device)
         model = load_adapted(backbone, config, directory.path)
         encoder = new_encoder(backbone, config, EXAMPLES.read(directory.path))
         return cls(model, encoder, config, fitted)
 
-    def guarantee(self, target_risk: float) -> Guarantee:
+    def guarantee(self, target_risk: float, per: str | None = None) -> Guarantee | SlicedGuarantee | None:
         """What is certified for a share of wrong answers among those given, 0 to 1.
 
         Raises:
             ConfigError: `aspire-llm calibrate` was not asked for that target.
         """
-        return (self._calibrated or Calibrated(Infeasible("none"))).guarantee(target_risk)
+        return self._fitted.rule_for(target_risk, per).guarantee
 
-    def predict(self, questions: Sequence[str | Question], *, target_risk: float | None = None) -> list[Prediction]:
+    def predict(
+        self, questions: Sequence[str | Question], *, target_risk: float | None = None, per: str | None = None
+    ) -> list[Prediction]:
         """Answer questions in order; what falls below `score.abstain_below` in confidence is withheld, and so are
         answers to questions that are unlike the calibration questions (`score.novelty_level`).
 
         Args:
             questions: Texts, or `Question` records where there is context, history or references to score against.
             target_risk: A share of wrong answers that was certified for this run: its threshold decides instead.
+            per: The field of the questions' metadata per whose value it was certified, where it was.
 
         Raises:
             ConfigError: That target was not asked for, see `guarantee`.
@@ -163,7 +134,8 @@ class SelectivePredictor:
             raise DataError("predict got one text; it takes a list of questions, so write [question]")
         asked = [as_question(own, id=str(place)) for place, own in enumerate(questions)]
         with self.model.backbone.lock:
-            return self.predict_prompts([self.encoder.prompt(question) for question in asked], target_risk=target_risk)
+            prompts = [self.encoder.prompt(question) for question in asked]
+            return self.predict_prompts(prompts, target_risk=target_risk, per=per)
 
     def predict_each(self, questions: Sequence[Question]) -> list[Prediction | Unanswered]:
         """As `predict`, but a question that cannot be put to the model keeps none of the others from an answer."""
@@ -179,10 +151,10 @@ class SelectivePredictor:
         return [outcomes[place] for place in range(len(questions))]
 
     def predict_prompts(
-        self, prompts: Sequence[EncodedPrompt], *, target_risk: float | None = None
+        self, prompts: Sequence[EncodedPrompt], *, target_risk: float | None = None, per: str | None = None
     ) -> list[Prediction]:
         """Answer questions that are encoded already, in their order; otherwise as `predict`."""
-        rule = self.rule if target_risk is None else replace(self.rule, guarantee=self.guarantee(target_risk))
+        rule = self._fitted.rule_for(target_risk, per)
         with self.model.backbone.lock:
             found = by_length(
                 [len(prompt.token_ids) for prompt in prompts],
@@ -279,11 +251,6 @@ def load_adapted(backbone: Backbone, config: RunConfig, folder: Path) -> Adapted
     if not config.stage3.enabled:
         return AdaptedModel(backbone, task)
     return AdaptedModel(backbone, task, load_adapter(backbone, SELF_EVALUATION, folder / f"{SELF_EVALUATION}_adapter"))
-
-
-def states_of_run(folder: Path, config: RunConfig) -> StatesReadout | Infeasible | None:
-    """The read-out of states of a run; None where it is switched off."""
-    return STATES.read(folder) if config.states.enabled else None
 
 
 def decode_likeliest(

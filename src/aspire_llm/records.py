@@ -5,6 +5,7 @@ Higher selection scores always mean more confident.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -49,6 +50,7 @@ class Question:
         history: Earlier (question, answer) turns of a conversation, oldest first.
         group: Questions of one group (story, article, entity) never stand in two splits.
         answerable: False where the data set says that no answer is right (SQuAD v2.0): then any answer is wrong.
+        metadata: What else the data say of it, by name: carried along, no part of what is asked.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Question:
     history: tuple[tuple[str, str], ...] = ()
     group: str = ""
     answerable: bool = True
+    metadata: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def cluster(self) -> str:

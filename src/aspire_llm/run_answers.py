@@ -74,7 +74,7 @@ class RunAnswers:
             FUSED.write(self.folder, fused)
         rule = decision_rule(self.config, fused=fused)
         earlier = CALIBRATION.read(self.folder) if CALIBRATION.exists(self.folder) else None
-        asked = [*(own.target for own in earlier.guarantees), *targets] if earlier else targets
+        asked = [*earlier.targets, *targets] if earlier else targets
         source = source or (earlier.source if earlier else None)
         if source and LABELLED_PREDICTIONS.exists(self.folder):
             answered = LABELLED_PREDICTIONS.read(self.folder)
@@ -161,8 +161,15 @@ class RunAnswers:
             return answered
 
         count = len(self.questions[split])
+        asked = {question.id: question for question in self.questions[split]}
+
+        def decide_again(stored: Prediction) -> Prediction:
+            # Answers that an earlier version stored lack what the data say of the question beside it.
+            own = replace(stored.question, metadata=asked[stored.question.id].metadata)
+            return rule.decide_again(replace(stored, question=own))
+
         answers = self.fill(file, title, count, lambda: self.model.prompts[split], predict)
-        return file.revise(self.folder, answers, rule.decide_again)
+        return file.revise(self.folder, answers, decide_again)
 
     def fill(
         self,

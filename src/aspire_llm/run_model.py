@@ -21,16 +21,15 @@ from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.predictor import (
-    Fitted,
     SelectivePredictor,
     decode_likeliest,
     load_adapted,
     load_model,
     new_encoder,
-    states_of_run,
 )
 from aspire_llm.records import LabelledAnswer, Question, Split, UntunedAnswer
 from aspire_llm.results.calibration import decision_rule
+from aspire_llm.results.fitted import Fitted, states_of_run
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.samples import SAMPLES
 from aspire_llm.rundir.directory import RunDirectory

@@ -189,6 +189,49 @@ def test_history_in_json_lines(tmp_path: Path) -> None:
     assert load_questions(write(tmp_path / "d.jsonl", rows))[0].history == (("a?", "1"),)
 
 
+def test_short_values_of_other_columns_are_carried_along(tmp_path: Path) -> None:
+    row = {
+        "question": "Where?",
+        "answer": "here",
+        "kind": "city",
+        "year": 1810,
+        "share": 0.5,
+        "known": True,
+        "note": "x" * 201,
+        "empty": " ",
+        "nothing": None,
+        "list": [1],
+        "nested": {"a": 1},
+        "metadata": {"kind": "town", "half": "\ud800", "more": "yes"},
+    }
+    (question,) = load_questions(write(tmp_path / "rows.jsonl", json.dumps(row)))
+    assert question.metadata == {"kind": "town", "year": 1810, "share": 0.5, "known": True, "more": "yes"}
+    predicted = {**row, "selection_score": -0.5, "withheld_answer": "there"}
+    (question,) = load_questions(write(tmp_path / "predicted.jsonl", json.dumps(predicted)))
+    assert question.metadata == {"kind": "town", "more": "yes"}
+    (question,) = load_questions(
+        write(tmp_path / "rows.csv", "question,answer,metadata,kind\nWhere?,here,plain,city\n")
+    )
+    assert question.metadata == {"kind": "city"}
+
+
+def test_formats_carry_what_their_questions_stem_from(tmp_path: Path) -> None:
+    story = {
+        "source": "race",
+        "story": "A town.",
+        "questions": [{"input_text": "Where?"}],
+        "answers": [{"input_text": "a"}],
+    }
+    (coqa,) = load_questions(write(tmp_path / "coqa.jsonl", json.dumps(story)))
+    assert coqa.metadata == {"source": "race"}
+    article = {
+        "title": "Oslo",
+        "paragraphs": [{"context": "c", "qas": [{"question": "q", "answers": [{"text": "c"}]}]}],
+    }
+    (squad,) = load_questions(write(tmp_path / "squad.json", json.dumps({"data": [article]})))
+    assert squad.metadata == {"title": "Oslo"}
+
+
 def test_answers_are_optional_for_predictions(tmp_path: Path) -> None:
     path = write(tmp_path / "d.jsonl", [{"question": "a?"}, {"question": "b?", "answer": ""}])
     assert [question.references for question in load_questions(path, require_answers=False)] == [(), ()]

@@ -42,6 +42,7 @@ def _drafts(record: Record) -> Iterator[Draft | Fault]:
             id=None if story in (None, "") else f"{story}:{number}",
             group=story,
             history=list(history),
+            metadata={"source": record.get("source")},
         )
         # A broken turn is reported once, not again in the history of every later one.
         if references and all(isinstance(text, str) and text.strip() for text in (question, references[0])):

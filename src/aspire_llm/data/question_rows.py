@@ -1,14 +1,17 @@
 """Rows that are one question each: NQ-open (Lee, Chang, Toutanova 2019) and anybody's own data.
 
 ``question``; ``answer`` and/or ``answers`` (a string or a list; with both, ``answer`` comes first); optional
-``context``, ``id``, ``group`` and ``history`` (a list of [question, answer] turns). Other columns are ignored.
+``context``, ``id``, ``group`` and ``history`` (a list of [question, answer] turns). Other columns that hold short
+texts, numbers or truth values are carried along as metadata, as are the members of ``metadata``.
 
 Without a group, a question belongs to its passage, and without a passage to all questions of the same text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aspire_llm.data.validation import Draft, Format, Record
+
+_COLUMNS = frozenset({"question", "answer", "answers", "context", "id", "group", "history", "metadata"})
 
 
 def _recognises(record: Record) -> bool:
@@ -23,7 +26,16 @@ def _drafts(record: Record) -> Iterator[Draft]:
         id=record.get("id"),
         group=record.get("group"),
         history=record.get("history"),
+        metadata=_metadata(record),
     )
+
+
+def _metadata(record: Record) -> Record:
+    given = record.get("metadata")
+    known = given if isinstance(given, Mapping) else {}
+    if "selection_score" in record:  # a line that was predicted: its columns are about an answer
+        return known
+    return {**{name: value for name, value in record.items() if name not in _COLUMNS}, **known}
 
 
 def _answers(answer: object, answers: object) -> object:

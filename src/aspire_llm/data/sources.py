@@ -100,8 +100,8 @@ def _open_name(name: str, split: str | None) -> Part | Problem:
 
 def _embedded_rows(name: str) -> Iterator[Row]:
     for number, own in enumerate(_EMBEDDED[name](), 1):
-        answers = list(own.references)
-        yield Row(number, {"id": own.id, "question": own.question, "answers": answers, "group": own.group})
+        known = {"id": own.id, "question": own.question, "answers": list(own.references), "group": own.group}
+        yield Row(number, {**known, "metadata": own.metadata})
 
 
 def _open_folder(folder: Path, split: str | None) -> list[Part | Problem]:

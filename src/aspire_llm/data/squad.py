@@ -52,6 +52,7 @@ def _question(item: object, context: object, title: object) -> Draft:
         id=qa.get("id"),
         group=title,
         answerable=not impossible,
+        metadata={"title": title},
     )
 
 
@@ -64,6 +65,7 @@ def _hub_question(record: Record) -> Draft:
         id=record.get("id"),
         group=record.get("title"),
         answerable=answers != [],
+        metadata={"title": record.get("title")},
     )
 
 

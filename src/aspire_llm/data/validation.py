@@ -1,15 +1,18 @@
 """Between a row and a `Question`: every format maps its rows to drafts, and drafts are validated here, once."""
 
 import hashlib
+import math
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard, TypeVar
 
 from aspire_llm.records import Question
 
 Record = Mapping[str, object]
 Item = TypeVar("Item")
+
+_LONGEST_CARRIED = 200  # characters of a text that is carried along
 
 
 class InvalidValueError(ValueError):
@@ -25,6 +28,7 @@ class Draft:
         id: None or "" where the file gives none.
         group: None or "" where the file gives none.
         answerable: False where the file says that no answer is right.
+        metadata: Whatever else the file says of the question, by name.
         where: The place within its row, e.g. "turn 3"; empty where a row is one question.
     """
 
@@ -35,6 +39,7 @@ class Draft:
     group: object = None
     history: object = None
     answerable: bool = True
+    metadata: Mapping[str, object] = field(default_factory=dict)
     where: str = ""
 
 
@@ -90,6 +95,7 @@ def build_question(draft: Draft, *, fallback_id: str, require_answers: bool) -> 
         history=history,
         group=_identifier(draft.group, "'group'") or _group_by_text(question, context, history),
         answerable=draft.answerable,
+        metadata={name: value for name, value in draft.metadata.items() if _is_carried(name) and _is_carried(value)},
     )
 
 
@@ -179,6 +185,19 @@ def _history(value: object) -> tuple[tuple[str, str], ...]:
         name = f"of turn {number} of 'history'"
         turns.append((read_text(question, f"the question {name}"), read_text(answer, f"the answer {name}")))
     return tuple(turns)
+
+
+def _is_carried(value: object) -> TypeGuard[str | int | float | bool]:
+    """Whether a name or a value is carried along: a short text, a number, true or false; the rest is let go."""
+    match value:
+        case str():
+            return 0 < len(value.strip()) <= _LONGEST_CARRIED and not any("\ud800" <= own <= "\udfff" for own in value)
+        case bool() | int():
+            return True
+        case float():
+            return math.isfinite(value)
+        case _:
+            return False
 
 
 def _identifier(value: object, name: str) -> str | None:

@@ -6,8 +6,8 @@ from aspire_llm.records import Prediction
 from aspire_llm.report.estimates import estimate
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
 from aspire_llm.report.writers import as_text
-from aspire_llm.results.calibration import Calibrated, judged_scores
-from aspire_llm.selection import Certified, Guarantee, Realised, realised
+from aspire_llm.results.calibration import Calibrated, judged_scores, sliced_scores
+from aspire_llm.selection import Certified, Guarantee, JudgedScores, Realised, realised
 
 
 def realised_guarantees(
@@ -21,29 +21,46 @@ def realised_guarantees(
         novelty_level: Below which a question counts as novel.
     """
     judged = [prediction for prediction in predictions if prediction.correct is not None]
-    if not judged:
-        return [(own, None) for own in calibrated.guarantees]
-    scores = judged_scores(judged, novelty_level)
-    return [
-        (own, realised(own.outcome.threshold, scores) if isinstance(own.outcome, Certified) else None)
-        for own in calibrated.guarantees
-    ]
+    everyone = judged_scores(judged, novelty_level) if judged else None
+    found = [(own, _realised(own, everyone)) for own in calibrated.guarantees]
+    for sliced in calibrated.slices:
+        parts = sliced_scores(judged, str(sliced.target.per), novelty_level)
+        found += [(own, _realised(own, parts.get(value))) for value, own in sliced.by_value.items()]
+    return found
 
 
-def guarantees_table(guarantees: Sequence[tuple[Guarantee, Realised | None]]) -> Table:
-    """A row per target: what is certified, and what came of it."""
-    own, found = [guarantee for guarantee, _ in guarantees], [result for _, result in guarantees]
+def _realised(own: Guarantee, scores: JudgedScores | None) -> Realised | None:
+    if scores is None or not isinstance(own.outcome, Certified):
+        return None
+    return realised(own.outcome.threshold, scores)
+
+
+def guarantees_table(guarantees: Sequence[tuple[Guarantee, Realised | None]], joint: float) -> Table:
+    """A row per target, and per value of a field: what is certified, and what came of it.
+
+    Args:
+        guarantees: With what their thresholds come to on test.
+        joint: The largest probability that any of them fails.
+    """
+    left = [own for own, _ in guarantees if own.about and not isinstance(own.outcome, Certified)]
+    shown = [pair for pair in guarantees if pair[0] not in left] or guarantees
+    own, found = [guarantee for guarantee, _ in shown], [result for _, result in shown]
     columns = [
         Column("target", "Wrong answers, at most", [f"{100 * guarantee.target.risk:g}%" for guarantee in own]),
+        *([Column("about", "Questions", list(map(_whose, own)))] if any(map(_is_sliced, own)) else []),
         Column("certainty", "Certainty", [Estimate(1 - guarantee.target.delta) for guarantee in own], Kind.PERCENT),
         Column("answered", "Answered", [_coverage(guarantee) for guarantee in own], Kind.PERCENT),
         Column("test_answered", "Answered on test", [_realised_coverage(result) for result in found], Kind.PERCENT),
         Column("test_wrong", "Wrong of these [95%]", [_risk(result) for result in found], Kind.PERCENT),
     ]
-    joint = sum(guarantee.target.delta for guarantee in own)
     notes = [f"{guarantee.sentence} ({guarantee.conditions})" for guarantee in own]
-    if len(own) > 1 and joint < 1.0:
-        notes.append(f"Each holds with its own certainty; all of them together with at least {100 * (1 - joint):g}%.")
+    if left and shown is not guarantees:
+        those = ", ".join(f"{guarantee.about.strip()} ({guarantee.num_questions})" for guarantee in left)
+        notes.append(
+            f"Nothing is certified for questions {those}: answers to them are withheld. calibration.json says why."
+        )
+    if len(guarantees) > 1 and joint < 1.0:
+        notes.append(f"Each holds with its own certainty; all of them together with at least {100 * (1 - joint):.4g}%.")
     if any(result is not None for result in found):
         notes.append(
             "On test: the run's own test questions, which had no part in it. What is promised is about all such "
@@ -54,9 +71,18 @@ def guarantees_table(guarantees: Sequence[tuple[Guarantee, Realised | None]]) ->
 
 def guarantees_text(calibrated: Calibrated, predictions: Sequence[Prediction], novelty_level: float) -> str:
     """The same for a terminal; without a guarantee, what the confidence stands on."""
-    if not calibrated.guarantees:
+    if not calibrated.targets:
         return "No target was asked for: --target-risk 0.1 certifies at most 10% wrong answers."
-    return as_text(guarantees_table(realised_guarantees(calibrated, predictions, novelty_level)))
+    found = realised_guarantees(calibrated, predictions, novelty_level)
+    return as_text(guarantees_table(found, calibrated.joint_delta))
+
+
+def _is_sliced(guarantee: Guarantee) -> bool:
+    return bool(guarantee.about)
+
+
+def _whose(guarantee: Guarantee) -> str:
+    return guarantee.about.strip() or "all"
 
 
 def _coverage(guarantee: Guarantee) -> Estimate | None:

@@ -18,7 +18,7 @@ from aspire_llm.report.rendering import render
 from aspire_llm.report.run_results import RunResults, best_rival, read_run_results
 from aspire_llm.report.run_tables import differences_table
 from aspire_llm.report.styles import legend
-from aspire_llm.report.tables import NOT_AVAILABLE, percent
+from aspire_llm.report.tables import NOT_AVAILABLE, Table, percent
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import Guarantee, Realised, Undefined, defined
@@ -109,7 +109,7 @@ def report_page(results: RunResults) -> str:
         coverage_curve=_coverage_curve(method_scores[Answers.TUNED], metrics.reference),
         score_figures=scores.score_figures(results),
         fused=fused_table(results.fused) if results.fused else None,
-        guarantees=guarantees_table(promised) if promised else None,
+        guarantees=_promises(results, promised),
         guarantee_figures=_guarantee_figures(results, promised),
         sweep_figures=sweeps.sweep_figures(results.sweeps),
         sweep_legend=legend(swept, shown),
@@ -143,13 +143,17 @@ def _promised(results: RunResults) -> list[tuple[Guarantee, Realised | None]]:
     return realised_guarantees(results.calibrated, results.predictions, results.config.score.novelty_level)
 
 
+def _promises(results: RunResults, promised: Sequence[tuple[Guarantee, Realised | None]]) -> Table | None:
+    return guarantees_table(promised, results.calibrated.joint_delta) if results.calibrated and promised else None
+
+
 def _guarantee_figures(
     results: RunResults, promised: Sequence[tuple[Guarantee, Realised | None]]
 ) -> "list[FigureView]":
     from aspire_llm.report.figures.guarantees import guarantee_figures  # matplotlib
 
     own = [method for method in results.method_scores(Answers.TUNED) if method.name == results.metrics.reference]
-    return guarantee_figures(own[0], promised) if own else []
+    return guarantee_figures(own[0], [pair for pair in promised if not pair[0].about]) if own else []
 
 
 def _subtitle(results: RunResults) -> str:

@@ -22,8 +22,11 @@ from aspire_llm.selection import (
     NoveltyGuard,
     RiskTarget,
     Scoring,
+    SlicedGuarantee,
     fit_calibration,
     guarantee,
+    slice_of,
+    sliced_guarantee,
 )
 
 
@@ -34,26 +37,44 @@ class Calibrated:
     Attributes:
         confidence: From score to probability.
         guarantees: Of the targets that were asked for, the lowest first.
+        slices: Of the targets that were asked for per value of a field.
         source: Where the calibration questions came from, if not from the run's own split.
     """
 
     confidence: Calibration | Infeasible
     guarantees: tuple[Guarantee, ...] = ()
     source: str | None = None
+    slices: tuple[SlicedGuarantee, ...] = ()
 
-    def guarantee(self, risk: float) -> Guarantee:
+    @property
+    def targets(self) -> list[RiskTarget]:
+        """All that were asked for."""
+        return [own.target for own in self.guarantees] + [own.target for own in self.slices]
+
+    @property
+    def joint_delta(self) -> float:
+        """The largest probability that any promise fails."""
+        return sum(own.delta for own in self.targets)
+
+    def guarantee(self, risk: float, per: str | None = None) -> Guarantee | SlicedGuarantee:
         """The one of a target.
+
+        Args:
+            risk: Its share of wrong answers.
+            per: The field for whose every value it was asked for; None: for all questions.
 
         Raises:
             ConfigError: That target was not asked for.
         """
-        for own in self.guarantees:
-            if own.target.risk == risk:
+        asked = f"{risk:g}" + _per(per)
+        found: tuple[Guarantee | SlicedGuarantee, ...] = (*self.guarantees, *self.slices)
+        for own in found:
+            if (own.target.risk, own.target.per) == (risk, per):
                 return own
-        known = ", ".join(f"{own.target.risk:g}" for own in self.guarantees) or "none"
+        known = ", ".join(f"{own.risk:g}{_per(own.per)}" for own in self.targets) or "none"
         raise ConfigError(
-            f"nothing is certified for a target risk of {risk:g} (known: {known}); aspire-llm calibrate RUN "
-            f"--target-risk {risk:g} does that"
+            f"nothing is certified for a target risk of {asked} (known: {known}); aspire-llm calibrate RUN "
+            f"--target-risk {asked} does that"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -64,13 +85,24 @@ class Calibrated:
             if isinstance(confidence, Infeasible)
             else confidence.to_json()
         )
-        return {**fitted, "guarantees": [own.to_json() for own in self.guarantees], "source": self.source}
+        sliced = {"slices": [own.to_json() for own in self.slices]} if self.slices else {}
+        return {**fitted, "guarantees": [own.to_json() for own in self.guarantees], "source": self.source, **sliced}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibrated":
         """The record that `to_json` wrote; files of earlier versions have no guarantees."""
         fitted = Infeasible(content["reason"]) if content["method"] is None else Calibration.from_json(content)
-        return cls(fitted, tuple(map(Guarantee.from_json, content.get("guarantees", ()))), content.get("source"))
+        guarantees, slices = (content.get(name, ()) for name in ("guarantees", "slices"))
+        return cls(
+            fitted,
+            tuple(map(Guarantee.from_json, guarantees)),
+            content.get("source"),
+            tuple(map(SlicedGuarantee.from_json, slices)),
+        )
+
+
+def _per(field: str | None) -> str:
+    return "" if field is None else f" --per {field}"
 
 
 CALIBRATION: Document[Calibrated] = Document(
@@ -153,16 +185,31 @@ def calibrate(
     scores = [own.scored.selection_score for own in known]
     groups = [own.question.cluster for own in known]
     confidence = fit_calibration(scores, [bool(own.correct) for own in known], config.score.calibration, groups=groups)
-    asked = {own.risk: own for own in targets}
+    asked = {(own.per or "", own.risk): own for own in targets}
     if config.score.target_risk is not None:
-        asked[config.score.target_risk] = RiskTarget(config.score.target_risk, config.score.delta)
+        asked["", config.score.target_risk] = RiskTarget(config.score.target_risk, config.score.delta)
     if not asked or not known:
         return Calibrated(confidence)
-    level = config.score.novelty_level
-    calibration, pilot = judged_scores(known, level), judged_scores(map(rule.decide_again, validation()), level)
-    score = "fused" if isinstance(rule.scoring, FusedScore) else "aspire"
-    certified = (guarantee(calibration, pilot, asked[risk], score=score, seed=config.seed) for risk in sorted(asked))
-    return Calibrated(confidence, tuple(certified))
+    level, score = config.score.novelty_level, "fused" if isinstance(rule.scoring, FusedScore) else "aspire"
+    piloted = [own for own in map(rule.decide_again, validation()) if own.correct is not None]
+    calibration, pilot = judged_scores(known, level), judged_scores(piloted, level)
+    guarantees, slices = [], []
+    for _, target in sorted(asked.items()):
+        if target.per is None:
+            guarantees.append(guarantee(calibration, pilot, target, score=score, seed=config.seed))
+            continue
+        parts, pilots = (sliced_scores(own, target.per, level) for own in (known, piloted))
+        slices.append(sliced_guarantee(parts, pilots, pilot, target, score=score, seed=config.seed))
+    return Calibrated(confidence, tuple(guarantees), slices=tuple(slices))
+
+
+def sliced_scores(predictions: Iterable[Prediction], field: str, novelty_level: float) -> dict[str, JudgedScores]:
+    """`judged_scores` of the judged answers to the questions of each value of a field."""
+    parts: dict[str, list[Prediction]] = {}
+    for own in predictions:
+        if own.correct is not None:
+            parts.setdefault(slice_of(own.question, field), []).append(own)
+    return {value: judged_scores(part, novelty_level) for value, part in parts.items()}
 
 
 def judged_scores(predictions: Iterable[Prediction], novelty_level: float) -> JudgedScores:

@@ -137,6 +137,7 @@ def _question_to_json(question: Question) -> dict[str, Any]:
         "context": question.context,
         "references": question.references,
         "group": question.group,
+        **({"metadata": dict(question.metadata)} if question.metadata else {}),
     }
 
 
@@ -147,6 +148,7 @@ def _question_from_json(line: Mapping[str, Any]) -> Question:
         references=tuple(line["references"]),
         context=line["context"],
         group=line["group"],
+        metadata=line.get("metadata", {}),
     )
 
 

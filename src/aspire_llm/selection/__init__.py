@@ -16,6 +16,7 @@ from aspire_llm.selection.risk_control import Certified, Uncertified
 from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget, Unit
 from aspire_llm.selection.score import AspireScore, Scoring, selection_score
 from aspire_llm.selection.seeds import SeedSummary, Spread, over_seeds
+from aspire_llm.selection.slices import SlicedGuarantee, slice_of, sliced_guarantee
 
 __all__ = [
     "AspireScore",
@@ -37,6 +38,7 @@ __all__ = [
     "RiskTarget",
     "Scoring",
     "SeedSummary",
+    "SlicedGuarantee",
     "Spread",
     "Uncertified",
     "Undefined",
@@ -51,4 +53,6 @@ __all__ = [
     "realised",
     "relabelled",
     "selection_score",
+    "slice_of",
+    "sliced_guarantee",
 ]

@@ -10,7 +10,9 @@ from aspire_llm.selection.confidence import Calibration, UniformCalibration
 from aspire_llm.selection.guarantee import Guarantee
 from aspire_llm.selection.outcomes import Infeasible
 from aspire_llm.selection.risk_control import Uncertified
+from aspire_llm.selection.risk_tests import RiskTarget
 from aspire_llm.selection.score import Scoring
+from aspire_llm.selection.slices import SlicedGuarantee
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class DecisionRule:
             calibration answer was wrong, every answer is.
         novelty_level: Answers to questions of a lower novelty p-value are withheld; at 0 none is.
         lacking: Why the score is not the one that was asked for, as a clause; empty where it is.
-        guarantee: Its threshold takes the place of `abstain_below`; where it certifies none, every answer is withheld.
+        guarantee: Its threshold takes the place of `abstain_below`; where it certifies none, answers are withheld.
     """
 
     scoring: Scoring
@@ -34,7 +36,7 @@ class DecisionRule:
     calibration: Calibration | Infeasible
     novelty_level: float = 0.0
     lacking: str = ""
-    guarantee: Guarantee | None = None
+    guarantee: Guarantee | SlicedGuarantee | None = None
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -45,8 +47,8 @@ class DecisionRule:
                 found.append(f"no calibration ({reason}): nothing can be vouched for, and confidence is null")
             case UniformCalibration(num_items=count, right=False):
                 found.append(f"all {count} calibration answers are wrong: every answer is withheld")
-        if self.guarantee and isinstance(self.guarantee.outcome, Uncertified):
-            found.append(f"every answer is withheld. {self.guarantee.sentence}")
+        if self.guarantee and self.guarantee.caveat:
+            found.append(self.guarantee.caveat)
         return tuple(found)
 
     def decide(
@@ -67,7 +69,7 @@ class DecisionRule:
         """
         score = self.scoring.score(evidence)
         confidence = None if isinstance(self.calibration, Infeasible) else self.calibration.confidence(score)
-        reason, why = self._reason(score, confidence, novelty)
+        reason, why = self._reason(question, score, confidence, novelty)
         return Prediction(
             question,
             ScoredAnswer(evidence, score),
@@ -81,7 +83,9 @@ class DecisionRule:
             target_risk=self.guarantee.target.risk if self.guarantee else None,
         )
 
-    def _reason(self, score: float, confidence: float | None, novelty: float | None) -> tuple[Reason, str]:
+    def _reason(
+        self, question: Question, score: float, confidence: float | None, novelty: float | None
+    ) -> tuple[Reason, str]:
         """Why an answer is given or withheld, for programs and in words."""
         if isinstance(self.calibration, UniformCalibration) and not self.calibration.right:
             count = self.calibration.num_items
@@ -92,7 +96,8 @@ class DecisionRule:
                 f"the question is unlike the calibration questions (p = {novelty:.4f} < {self.novelty_level:g})",
             )
         if self.guarantee:
-            return _held_against(self.guarantee, score)
+            own = self.guarantee.of(question)
+            return _uncovered(self.guarantee.target) if own is None else _held_against(own, score)
         if confidence is None:
             return Reason.NO_CALIBRATION, "no calibration: nothing can be vouched for"
         below = confidence < self.abstain_below
@@ -116,6 +121,11 @@ class DecisionRule:
 def relabelled(labelled: LabelledAnswer, threshold: float) -> LabelledAnswer:
     """An answer held against another threshold of Rouge-L F."""
     return replace(labelled, correct=labelled.rouge_l > threshold)
+
+
+def _uncovered(target: RiskTarget) -> tuple[Reason, str]:
+    """What is said of a question that no calibration question is like in the field of a target."""
+    return Reason.NOT_CERTIFIED, f"nothing is certified for its {target.per}: no calibration question has the same"
 
 
 def _held_against(guarantee: Guarantee, score: float) -> tuple[Reason, str]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.records import Question
 from aspire_llm.selection.bootstrap import Interval, ratio_interval
 from aspire_llm.selection.outcomes import Undefined
 from aspire_llm.selection.risk_control import Certified, Uncertified, certify, choose_unit
@@ -33,6 +34,7 @@ class Guarantee:
         score: The selection score that the threshold is of, ``aspire`` or ``fused``.
         num_questions: Calibration questions.
         num_groups: Groups of them.
+        about: Which questions, as a clause; empty for all.
     """
 
     target: RiskTarget
@@ -41,12 +43,22 @@ class Guarantee:
     score: str
     num_questions: int
     num_groups: int
+    about: str = ""
+
+    def of(self, question: Question) -> "Guarantee":
+        """That of a question: this one, whatever it asks."""
+        return self
+
+    @property
+    def caveat(self) -> str:
+        """What a user must know of all decisions by it, as a clause; empty where there is nothing."""
+        return f"every answer is withheld. {self.sentence}" if isinstance(self.outcome, Uncertified) else ""
 
     @property
     def sentence(self) -> str:
         """The promise with its conditions, or what could be promised instead."""
-        risk, certainty = f"{100 * self.target.risk:g}%", f"{100 * (1 - self.target.delta):g}%"
-        like = f"questions like the {self.num_questions} calibration questions"
+        risk, certainty = f"{100 * self.target.risk:g}%", f"{100 * (1 - self.target.delta):.4g}%"
+        like = f"questions like the {self.num_questions} calibration questions{self.about}"
         match self.outcome:
             case Certified(coverage=coverage):
                 return (
@@ -54,7 +66,9 @@ class Guarantee:
                     f"certainty; {100 * coverage:.0f}% are answered."
                 )
             case Uncertified() as why:
-                return f"At most {risk} wrong answers cannot be certified with {certainty} certainty: {_instead(why)}"
+                whose = f" for questions{self.about}" if self.about else ""
+                what = f"At most {risk} wrong answers cannot be certified{whose} with {certainty} certainty"
+                return f"{what}: {_instead(why)}"
 
     @property
     def conditions(self) -> str:
@@ -98,7 +112,7 @@ class Guarantee:
 
 
 def guarantee(
-    calibration: JudgedScores, pilot: JudgedScores, target: RiskTarget, *, score: str, seed: int = 0
+    calibration: JudgedScores, pilot: JudgedScores, target: RiskTarget, *, score: str, seed: int = 0, about: str = ""
 ) -> Guarantee:
     """Certify a target on calibration answers, or say why that cannot be done.
 
@@ -108,10 +122,11 @@ def guarantee(
         target: To be guaranteed.
         score: The selection score, ``aspire`` or ``fused``.
         seed: Of all that is drawn.
+        about: Which questions they are, as a clause; empty for all.
     """
     unit = choose_unit(pilot, target, calibration.groups, seed=seed)
     outcome = certify(calibration, target, pilot, unit, seed=seed)
-    return Guarantee(target, outcome, unit, score, len(calibration.scores), len(set(calibration.groups)))
+    return Guarantee(target, outcome, unit, score, len(calibration.scores), len(set(calibration.groups)), about)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,12 @@ class RiskTarget:
     Attributes:
         risk: r, the largest share of wrong answers among those given; above 0 and below 1.
         delta: δ, the largest probability that the promise fails; above 0 and below 1.
+        per: The field of the questions' metadata for whose every value it is to hold; None: of all questions.
     """
 
     risk: float
     delta: float = 0.05
+    per: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("target risk", self.risk), ("delta", self.delta)):

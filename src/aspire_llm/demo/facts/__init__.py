@@ -15,7 +15,7 @@ FACTS_FILE = Path(__file__).parent / "facts.jsonl"
 
 
 def facts_questions() -> list[Question]:
-    """All questions, in an order that mixes the kinds; `group` is the entity asked about."""
+    """All questions, in an order that mixes the kinds; `group` is the entity asked about, `kind` is its metadata."""
     with FACTS_FILE.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [
@@ -24,6 +24,7 @@ def facts_questions() -> list[Question]:
             question=row["question"],
             references=tuple(row["answers"]),
             group=row["group"],
+            metadata={"kind": row["kind"]},
         )
         for row in rows
     ]
