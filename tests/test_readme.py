@@ -38,18 +38,24 @@ def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert 0.5 < float(auroc) <= 1
 
 
-def test_the_snippets_for_other_programs(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
+@pytest.fixture
+def demo_run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished run where the snippets expect that of `make demo`."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "demo").symlink_to(finished)
     monkeypatch.chdir(tmp_path)
-    script, frame, dataset, learner, chain = snippets(ROOT / "docs" / "embedding.md")
-    for snippet in (script, frame, dataset, learner):
-        exec(compile(snippet, "embedding.md", "exec"), {})
-        assert capsys.readouterr().out.strip()
-    pytest.importorskip("langchain_core", reason="langchain_core is not installed")
-    exec(compile(chain, "embedding.md", "exec"), {})
+
+
+_EMBEDDING = dict(zip(("script", "pandas", "datasets", "sklearn", "langchain_core"), range(5), strict=True))
+
+
+@pytest.mark.usefixtures("demo_run")
+@pytest.mark.parametrize("program", _EMBEDDING)
+def test_the_snippets_for_other_programs(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if program == "langchain_core":
+        pytest.importorskip(program, reason=f"{program} is not installed")
+    own = snippets(ROOT / "docs" / "embedding.md")[_EMBEDDING[program]]
+    exec(compile(own, "embedding.md", "exec"), {})
     assert capsys.readouterr().out.strip()
 
 
