@@ -1,5 +1,6 @@
 """The training loop on least squares, where every number can be followed by hand."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -102,3 +103,23 @@ def test_passes_within_a_budget_change_no_gradient(tmp_path: Path) -> None:
         ends.append((parameter.item(), best))
     assert ends[0] == pytest.approx(ends[2], rel=1e-5)
     assert ends[1] == pytest.approx(ends[2], rel=1e-5)
+
+
+def test_memory_that_runs_out_in_the_middle_of_a_batch_changes_no_gradient(tmp_path: Path) -> None:
+    """Backward passes of a batch have begun when it does: what they left must not count twice."""
+    ends = []
+    for most in (4, 1):
+        parameter = nn.Parameter(torch.tensor(0.0))
+        (tmp_path / str(most)).mkdir()
+        own = loop(tmp_path / str(most), parameter, [], tokens_per_pass=20, epochs=3)
+        loss, calls = own._loss, itertools.count()
+
+        def full(batch, loss=loss, most=most, calls=calls):
+            if next(calls) and len(batch) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return loss(batch)
+
+        own._loss = full
+        own.fit(DATA, DATA)
+        ends.append(parameter.item())
+    assert ends[1] == pytest.approx(ends[0], abs=1e-6)

@@ -33,6 +33,10 @@ class AdapterOptimizer:
         """Clip the gradient to `max_grad_norm`; its norm before."""
         return nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
 
+    def forget_gradient(self) -> None:
+        """As if there had been no backward pass since the last step."""
+        self._adamw.zero_grad()
+
     def step(self, number: int, total: int) -> None:
         """Change the parameters by their gradients, which are then forgotten.
 
@@ -43,7 +47,7 @@ class AdapterOptimizer:
         for group in self._adamw.param_groups:
             group["lr"] = self.learning_rate(number, total)
         self._adamw.step()
-        self._adamw.zero_grad()
+        self.forget_gradient()
 
     def learning_rate(self, number: int, total: int) -> float:
         """Linear warm-up, then half a cosine down to 0."""

@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from aspire_llm.lm.out_of_memory import smaller_after
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -11,13 +13,24 @@ Result = TypeVar("Result")
 def by_length(
     lengths: Sequence[int], batch_size: int, compute: Callable[[Sequence[int]], Sequence[Result]]
 ) -> list[Result]:
-    """Apply `compute` to batches of indices of about equally long items; results in the order of the items."""
+    """Apply `compute` to batches of indices of about equally long items; results in the order of the items.
+
+    Where memory runs out, this batch and the longer ones after it are cut in half.
+    """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     results: dict[int, Result] = {}
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        results |= zip(indices, compute(indices), strict=True)
+    while len(results) < len(order):
+        indices = order[len(results) : len(results) + batch_size]
+        try:
+            results |= zip(indices, compute(indices), strict=True)
+        except RuntimeError as error:
+            batch_size = smaller_after(error, len(indices))
     return [results[i] for i in range(len(lengths))]
+
+
+def parts_of(passes: Sequence[Sequence[Item]], most: int) -> list[Sequence[Item]]:
+    """The same items in passes of at most so many."""
+    return [part[start : start + most] for part in passes for start in range(0, len(part), most)]
 
 
 def training_batches(

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapter_optimizer import AdapterOptimizer
-from aspire_llm.lm.batching import training_batches
+from aspire_llm.lm.batching import parts_of, training_batches
+from aspire_llm.lm.out_of_memory import smaller_after
 from aspire_llm.progress import progress
 
 Example = TypeVar("Example")
@@ -33,7 +34,7 @@ class TrainingLoop(Generic[Example]):
     Killed at any moment, the loop goes on from the last whole epoch and ends with the parameters of an uninterrupted
     one: the order of the data depends on the seed and the epoch alone. Examples of like length share a batch for all
     epochs; the order of the batches is drawn anew for each. A batch goes through the model in as many passes as the
-    token budget asks for, which changes no gradient.
+    token budget asks for, which changes no gradient; in more where memory runs out.
 
     Args:
         title: What progress and log call the stage.
@@ -62,6 +63,7 @@ class TrainingLoop(Generic[Example]):
         self._config, self._seed = config, seed
         self._checkpoint, self._log = checkpoint, log
         self._optimizer, self._at = AdapterOptimizer(parameters, config), _Progress()
+        self._most = config.batch_size  # examples per pass; fewer once memory has run out
 
     def fit(self, train: Sequence[Example], validation: Sequence[Example]) -> float:
         """Train, leave the parameters of the lowest validation loss in place, and return that loss.
@@ -101,22 +103,35 @@ class TrainingLoop(Generic[Example]):
         generator = torch.Generator().manual_seed(hash((self._seed, epoch)) % 2**31)
         losses: list[Tensor] = []
         for step, index in enumerate(torch.randperm(steps, generator=generator).tolist()):
-            passes = batches[index]
-            size = sum(map(len, passes))
-            own: list[Tensor] = []
-            for part in passes:
-                loss = self._loss(part)
-                torch.autograd.backward(loss.sum() / size)
-                own.append(loss.detach())
+            own = self._backward(batches[index])
             mean = self._finite(float(torch.cat(own).mean()), float(self._optimizer.clip_gradient()))
             self._optimizer.step(epoch * steps + step, self._config.epochs * steps)
             losses += own
             update(1, f"epoch {epoch + 1} loss {mean:.3f}")
         return float(torch.cat(losses).mean())
 
+    def _backward(self, passes: Sequence[Sequence[Example]]) -> list[Tensor]:
+        """The losses of a batch, whose mean's gradient is in the parameters then."""
+        size = sum(map(len, passes))
+        while True:
+            own: list[Tensor] = []
+            parts = parts_of(passes, self._most)
+            try:
+                for part in parts:
+                    loss = self._loss(part)
+                    torch.autograd.backward(loss.sum() / size)
+                    own.append(loss.detach())
+                return own
+            except RuntimeError as error:  # half of the batch's gradient may be there
+                self._optimizer.forget_gradient()
+                del own
+                self._most = smaller_after(error, len(parts[0]))
+
     @torch.no_grad()
     def _mean(self, batches: Sequence[list[list[Example]]]) -> float:
-        return self._finite(float(torch.cat([self._loss(part) for batch in batches for part in batch]).mean()))
+        return self._finite(
+            float(torch.cat([self._loss(part) for batch in batches for part in parts_of(batch, self._most)]).mean())
+        )
 
     def _finite(self, loss: float, gradient_norm: float = 0.0) -> float:
         if math.isfinite(loss + gradient_norm):

@@ -1,0 +1,38 @@
+"""Where memory runs out, the same is computed in smaller parts, which changes results by rounding alone."""
+
+import logging
+
+from accelerate.utils.memory import (  # type: ignore[import-untyped]
+    clear_device_cache,
+    should_reduce_batch_size,
+)
+
+from aspire_llm.errors import ModelError
+
+_logger = logging.getLogger(__name__)
+
+
+def smaller_after(error: RuntimeError, size: int) -> int:
+    """How many items to compute at once after an error: half as many, where memory ran out.
+
+    To be called where nothing holds on to what was computed: memory is given back.
+
+    Args:
+        error: What computing them raised.
+        size: How many they were.
+
+    Raises:
+        RuntimeError: The same, where it is about something else.
+        ModelError: There was one item.
+    """
+    if not should_reduce_batch_size(error):
+        raise error
+    if size == 1:
+        raise ModelError(
+            "out of memory with one question alone; lower stage2.num_beams or stage3.max_wrong, shorten contexts, or "
+            "use a smaller dtype or another device"
+        ) from None
+    clear_device_cache(garbage_collection=True)
+    half = size // 2
+    _logger.warning("out of memory with %d at once: %d from here on", size, half)
+    return half
