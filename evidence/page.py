@@ -111,7 +111,7 @@ def section(task: Task, runs: Sequence[RunResults], tables: Sequence[Table]) -> 
         f"{_percent(accuracies)}; {malformed:.1%} malformed answers at most.",
         *([f"Before tuning the accuracy is {_percent(before)}."] if (before := _before(runs)) else []),
     ]
-    facts += reranking(runs)
+    facts += [*reranking(runs), *([made] if (made := _made_with(runs)) else [])]
     return "\n\n".join([f"## {task.title}", *facts, *(as_markdown(table) for table in tables)])
 
 
@@ -198,6 +198,16 @@ def _estimate(figure: Difference) -> Estimate:
 def _before(runs: Sequence[RunResults]) -> list[float]:
     known = [defined(run.metrics.accuracy_before) for run in runs]
     return [value for value in known if value is not None]
+
+
+def _made_with(runs: Sequence[RunResults]) -> str:
+    """The devices and versions of the runs, in a sentence."""
+    known = [run.provenance for run in runs if run.provenance is not None]
+    made = dict.fromkeys(
+        f"{own.hardware.device}, torch {own.versions['torch']}, transformers {own.versions['transformers']}"
+        for own in known
+    )
+    return f"Made on {'; '.join(made)}." if made else ""
 
 
 def _percent(shares: Sequence[float]) -> str:

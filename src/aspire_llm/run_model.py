@@ -17,6 +17,7 @@ from aspire_llm.data.cross_fitting import cross_fit
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, load_adapter, new_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
+from aspire_llm.lm.memory import device_name
 from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.tokenization import EncodedPrompt
@@ -110,7 +111,7 @@ class RunModel:
             seed=config.seed,
             model=ModelFacts(config.model, model, self.backbone.num_parameters, digest),
             data=DataFacts.of(config.data.source, self._questions, self.contexts_cut),
-            hardware=HardwareFacts(str(self.backbone.device), platform.machine(), torch.get_num_threads()),
+            hardware=HardwareFacts(device_name(self.backbone.device), platform.machine(), torch.get_num_threads()),
         )
 
     @cached_property

@@ -1,10 +1,15 @@
-"""How much memory is free where a model is."""
+"""Where a model is: what that is called, and how much memory is free there."""
 
 import contextlib
 import ctypes
 
 import psutil
 import torch
+
+
+def device_name(device: torch.device) -> str:
+    """The device, with the name of the card where it is a GPU."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def free_memory(device: torch.device) -> int:
