@@ -55,7 +55,9 @@ class StoredAnswers:
         rule = stored_rule(folder, config)
         match rule.calibration:
             case UniformCalibration(num_items=count, right=False):
-                raise DataError(f"{folder}: all {count} calibration answers are wrong; it has nothing to say")
+                raise DataError(
+                    f"{folder}: all {count} calibration answers are wrong; it has nothing to give to a cascade"
+                )
         splits: dict[str, Split] = {}
         answers: dict[str, Prediction] = {}
         for split, file in _FILES.items():
