@@ -62,6 +62,18 @@ def test_who_answers_what_at_each_level() -> None:
     assert pairs.taken(np.array([2, 1]), ["x", "y"]).wrong(levels)[:, 0].tolist() == [False, True, True, True, False]
 
 
+def test_the_share_that_keeps_a_risk_by_trying_every_level() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        small, large = models(12, rng)
+        rounded = [JudgedScores(np.round(own.scores), own.correct, own.groups) for own in (small, large)]
+        pairs = JudgedPairs.along(PATH, *rounded)
+        levels = np.concatenate([PATH.small.levels(rounded[0].scores), PATH.large.levels(rounded[1].scores)])
+        levels = levels[np.isfinite(levels)]
+        answered, wrong = pairs.given(levels).sum(axis=1), pairs.wrong(levels).sum(axis=1)
+        assert pairs.keeps(0.25) == answered[wrong <= 0.25 * answered].max(initial=0) / 12
+
+
 def test_pairs_are_of_the_same_questions() -> None:
     with pytest.raises(DataError, match="need the same questions"):
         JudgedPairs.along(PATH, judged([1.0], "+", "a"), judged([1.0], "+", "b"))

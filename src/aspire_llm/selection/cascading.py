@@ -119,10 +119,16 @@ class JudgedPairs(JudgedScores):
         return self.small.wrong(self.path.small.thresholds(levels)) | by_large
 
     def keeps(self, risk: float) -> float:
-        both = (self.path.small.levels(self.small.scores), self.path.large.levels(self.large.scores))
-        levels = np.unique(np.concatenate(both))  # an answer may also pass from the large model to the small one
-        answered, wrong = self.given(levels).sum(axis=1), self.wrong(levels).sum(axis=1)
-        return float(answered[wrong <= risk * answered + 1e-9].max(initial=0) / len(self.scores))
+        small, large = self.path.small.levels(self.small.scores), self.path.large.levels(self.large.scores)
+        wrong_small, wrong_large = (~own.correct * 1 for own in (self.small, self.large))
+        passes = (large > small) & np.isfinite(small)  # from the large model to the small one, as levels fall
+        levels = np.concatenate((self.scores, small[passes]))
+        order = np.argsort(-levels, kind="stable")[: np.isfinite(levels).sum()]
+        more = np.concatenate((np.ones_like(wrong_small), np.zeros(passes.sum(), dtype=np.int64)))
+        worse = np.concatenate((np.where(large > small, wrong_large, wrong_small), (wrong_small - wrong_large)[passes]))
+        answered, wrong = np.cumsum(more[order]), np.cumsum(worse[order])
+        kept = (wrong <= risk * answered + 1e-9) & np.append(np.diff(levels[order]) < 0.0, True)[: len(order)]
+        return float(answered[kept].max(initial=0) / len(self.scores))
 
     def taken(self, places: Ints, groups: Sequence[str]) -> "JudgedPairs":
         return JudgedPairs.along(self.path, self.small.taken(places, groups), self.large.taken(places, groups))
