@@ -214,6 +214,7 @@ def test_report_again(finished: Path, capsys) -> None:
 def test_the_public_names() -> None:
     assert sorted(aspire_llm.__all__) == [
         "AspireError",
+        "Cascade",
         "Prediction",
         "Question",
         "RunConfig",

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aspire_llm.cascade import Cascade
     from aspire_llm.config import RunConfig
     from aspire_llm.data import load_questions
     from aspire_llm.errors import AspireError
@@ -11,10 +12,20 @@ if TYPE_CHECKING:
     from aspire_llm.predictor import SelectivePredictor
     from aspire_llm.records import Prediction, Question
 
-__all__ = ["AspireError", "Prediction", "Question", "RunConfig", "SelectivePredictor", "load_questions", "run"]
+__all__ = [
+    "AspireError",
+    "Cascade",
+    "Prediction",
+    "Question",
+    "RunConfig",
+    "SelectivePredictor",
+    "load_questions",
+    "run",
+]
 
 _HOMES = {
     "AspireError": "errors",
+    "Cascade": "cascade",
     "Prediction": "records",
     "Question": "records",
     "RunConfig": "config",

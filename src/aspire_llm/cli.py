@@ -103,6 +103,16 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--data", help="questions with answers that calibrate instead of the run's own split")
     calibrate.set_defaults(job=_calibrate)
 
+    cascade = jobs.add_parser(
+        "cascade", help="certify two runs as one: the large one answers what the small one withholds"
+    )
+    cascade.add_argument("small", type=Path, metavar="SMALL")
+    cascade.add_argument("large", type=Path, metavar="LARGE")
+    cascade.add_argument("--target-risk", type=float, action="append", required=True, metavar="R", help="e.g. 0.1")
+    cascade.add_argument("--delta", type=float, default=0.05, metavar="D", help="chance that that fails (0.05)")
+    cascade.add_argument("--output", type=Path, metavar="DIR", help="keep it there, for Cascade.load(DIR) in Python")
+    cascade.set_defaults(job=_cascade)
+
     drift = jobs.add_parser("drift", help="are live questions, scores and risk still what they were?")
     drift.add_argument("run", type=Path, metavar="RUN")
     drift.add_argument("--input", type=Path, required=True, metavar="P.jsonl", help="what predict wrote")
@@ -206,6 +216,14 @@ def _calibrate(options: argparse.Namespace) -> None:
 
     targets = [RiskTarget(risk, options.delta, options.per) for risk in options.target_risk]
     print(calibrate(options.run, targets, options.data))
+
+
+def _cascade(options: argparse.Namespace) -> None:
+    from aspire_llm.cascade import certify_cascade
+    from aspire_llm.selection import RiskTarget
+
+    targets = [RiskTarget(risk, options.delta) for risk in options.target_risk]
+    print(certify_cascade(options.small, options.large, targets, options.output))
 
 
 def _drift(options: argparse.Namespace) -> None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aspire_llm.selection.metrics import coverage_at_risk
 from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget, RiskTest, Unit, risk_test
 
 Floats = NDArray[np.float64]
@@ -82,11 +81,12 @@ def certify(
     if found is None:
         return _uncertified(answers, test, target, pilot)
     threshold, p_value = found
-    answered, weights = answers.scores >= threshold, answers.weights
+    at, weights = np.array([threshold]), answers.weights
+    coverage = float(weights @ answers.given(at)[0])
     return Certified(
         threshold=threshold,
-        coverage=float(weights @ answered),
-        risk=float(weights @ (answered & ~answers.correct) / (weights @ answered)),
+        coverage=coverage,
+        risk=float(weights @ answers.wrong(at)[0]) / coverage,
         p_value=p_value,
     )
 
@@ -111,8 +111,7 @@ def candidate_thresholds(
     least = target.fewest_answers / num_observations
     if least > 1.0:
         return np.empty(0)
-    keeps = coverage_at_risk(pilot.correct, pilot.scores, target.risk)
-    first = max(least, least**0.4 * keeps**0.6)
+    first = max(least, least**0.4 * pilot.keeps(target.risk) ** 0.6)
     places = np.floor(len(known) * (1.0 - np.linspace(first, 1.0, count))).astype(np.int64)
     quantiles = known[places]
     quantiles[-1] = -np.finfo(np.float64).max
@@ -139,11 +138,13 @@ def choose_unit(pilot: JudgedScores, target: RiskTarget, groups: Sequence[str], 
     for _ in range(_NUM_TRIALS):
         drawn = [members[own] for own in rng.integers(len(members), size=num_groups)]
         places = np.concatenate(drawn)
-        names = np.repeat(np.arange(num_groups), [len(own) for own in drawn]).astype(str)  # drawn twice: two groups
-        trial = JudgedScores(pilot.scores[places], pilot.correct[places], tuple(names))
+        names = np.repeat(
+            np.arange(num_groups).astype(str), [len(own) for own in drawn]
+        ).tolist()  # drawn twice: two groups
+        trial = pilot.taken(places, names)
         for unit in totals:
             found = _loosest(risk_test(trial, pilot, unit, seed), target, pilot, _FEW_THRESHOLDS)
-            totals[unit] += 0.0 if found is None else float(trial.weights @ (trial.scores >= found[0]))
+            totals[unit] += 0.0 if found is None else float(trial.weights @ trial.given(np.array(found[:1]))[0])
     return max(totals, key=lambda own: totals[own])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.selection.metrics import coverage_at_risk
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -89,6 +90,26 @@ class JudgedScores:
         weights: Floats = 1.0 / (len(sizes) * sizes[numbers])
         return weights
 
+    def given(self, thresholds: Floats) -> Bools:
+        """Whether each answer is given at each threshold, bool[t, n]."""
+        return self.scores >= thresholds[:, None]
+
+    def wrong(self, thresholds: Floats) -> Bools:
+        """Whether a wrong answer is given at each threshold, bool[t, n]."""
+        return self.given(thresholds) & ~self.correct
+
+    def keeps(self, risk: float) -> float:
+        """Largest share of answers that a threshold gives with at most the share `risk` of them wrong, 0 to 1."""
+        return coverage_at_risk(self.correct, self.scores, risk)
+
+    def taken(self, places: Ints, groups: Sequence[str]) -> "JudgedScores":
+        """The answers at some places, as of other groups."""
+        return JudgedScores(self.scores[places], self.correct[places], tuple(groups))
+
+    def all_right(self) -> "JudgedScores":
+        """The same if no answer were wrong."""
+        return replace(self, correct=np.ones_like(self.correct))
+
 
 class Unit(StrEnum):
     """What is counted as one independent observation."""
@@ -116,29 +137,28 @@ class RiskTest(Protocol):
 class _Binomial:
     """Of m independent answers above a threshold k are wrong: p = P(Bin(m, r) ≤ k)."""
 
-    scores: Floats
-    wrong: Bools
+    answers: JudgedScores
 
     @classmethod
     def of(cls, answers: JudgedScores, unit: Unit, seed: int) -> "_Binomial":
-        places = np.arange(len(answers.scores))
         if unit is Unit.ONE_PER_GROUP:
-            shuffled = np.random.default_rng(seed).permutation(places)
+            shuffled = np.random.default_rng(seed).permutation(np.arange(len(answers.scores)))
             places = shuffled[np.unique(answers.group_numbers[shuffled], return_index=True)[1]]
-        return cls(answers.scores[places], ~answers.correct[places])
+            return cls(answers.taken(places, [answers.groups[place] for place in places]))
+        return cls(answers)
 
     @property
     def size(self) -> int:
-        return len(self.scores)
+        return len(self.answers.scores)
 
     def all_right(self) -> "_Binomial":
-        return _Binomial(self.scores, np.zeros_like(self.wrong))
+        return _Binomial(self.answers.all_right())
 
     def p_values(self, risk: float, thresholds: Floats, *, times: float = 1.0) -> Floats:
         from scipy.special import betainc  # takes a quarter of a second to import, and most runs certify nothing
 
-        given = self.scores >= thresholds[:, None]
-        answered, wrong = given.sum(axis=1), (given & self.wrong).sum(axis=1)
+        answered = self.answers.given(thresholds).sum(axis=1)
+        wrong = self.answers.wrong(thresholds).sum(axis=1)
         right = times * (answered - wrong)
         # P(Bin(m, r) ≤ k) as an incomplete beta function, which goes on between whole numbers.
         p_values: Floats = betainc(np.maximum(right, 1.0), times * wrong + 1.0, 1.0 - risk)
@@ -164,7 +184,7 @@ class _BetOnGroups:
         return int(self.answers.group_numbers.max()) + 1
 
     def all_right(self) -> "_BetOnGroups":
-        return replace(self, answers=replace(self.answers, correct=np.ones_like(self.answers.correct)))
+        return replace(self, answers=self.answers.all_right())
 
     def p_values(self, risk: float, thresholds: Floats, *, times: float = 1.0) -> Floats:
         stakes = np.linspace(0.0, 1.0 / (1.0 - risk), _NUM_BETS + 2)[1:-1]
@@ -182,7 +202,7 @@ class _BetOnGroups:
         numbers = answers.group_numbers
         order = np.argsort(numbers, kind="stable")
         starts = np.searchsorted(numbers[order], np.arange(numbers.max() + 1))
-        gains = np.where(answers.scores >= thresholds[:, None], risk - ~answers.correct, 0.0)[:, order]
+        gains = np.where(answers.given(thresholds), risk - answers.wrong(thresholds), 0.0)[:, order]
         means = np.add.reduceat(gains, starts, axis=1) / np.bincount(numbers)  # [t, groups]
         growth = [np.log1p(stakes[:, None] * own).sum(axis=1) for own in means]
         return np.reshape(growth, (len(thresholds), len(stakes)))
