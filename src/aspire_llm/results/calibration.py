@@ -99,6 +99,7 @@ def decision_rule(
         lacking=f"no fused score ({fused.reason}): the paper's is used" if isinstance(fused, Infeasible) else "",
         abstain_below=config.score.abstain_below,
         eval_threshold=config.correctness.eval_threshold,
+        measure=config.correctness.measure,
         calibration=(calibrated or _NOT_YET).confidence,
         novelty_level=0.0 if calibrated is None else config.score.novelty_level,
         guarantee=calibrated.guarantee(target) if calibrated and target else None,
@@ -161,7 +162,10 @@ def calibrate(
     level = config.score.novelty_level
     calibration, pilot = judged_scores(known, level), judged_scores(map(rule.decide_again, validation()), level)
     score = "fused" if isinstance(rule.scoring, FusedScore) else "aspire"
-    certified = (guarantee(calibration, pilot, asked[risk], score=score, seed=config.seed) for risk in sorted(asked))
+    certified = [guarantee(calibration, pilot, asked[risk], score=score, seed=config.seed) for risk in sorted(asked)]
+    if any(own.mark is not None for own in known):
+        lowest = float(calibration.scores[calibration.scores > -math.inf].min(initial=math.inf))
+        certified = [own.not_below(lowest) for own in certified]
     return Calibrated(confidence, tuple(certified))
 
 
