@@ -2,6 +2,7 @@
 
 import doctest
 import unicodedata
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from aspire_llm import correctness
-from aspire_llm.correctness import exact_match, f1, label, rouge_l
+from aspire_llm.correctness import Measure, exact_match, f1, is_correct, is_same_answer, label, rouge_l
 from aspire_llm.errors import DataError
 from aspire_llm.records import LabelledAnswer, Question, SampledAnswer
 
@@ -123,6 +124,35 @@ def test_the_threshold_is_strict() -> None:
     score = rouge_l("the cat sat", ["the cat"])
     assert label(answer, question, threshold=score) == LabelledAnswer(answer, score, correct=False)
     assert label(answer, question, threshold=0.79) == LabelledAnswer(answer, score, correct=True)
+
+
+@pytest.mark.parametrize(
+    ("measure", "text", "threshold", "correct"),
+    [
+        (Measure.ROUGE_L, "the Eiffel tower", 0.7, True),  # 2·(2/3)·1 / (2/3 + 1) = 0.8
+        (Measure.ROUGE_L, "the Eiffel tower", 0.9, False),
+        (Measure.EXACT_MATCH, "the Eiffel tower.", 0.9, True),
+        (Measure.EXACT_MATCH, "the Eiffel tower in Paris", 0.0, False),
+        (Measure.EXACT_MATCH, "Eiffel tower", 1.0, False),  # strictly above
+        (Measure.F1, "tower Eiffel", 0.9, True),  # a bag of words
+        (Measure.F1, "the Eiffel tower in Paris", 0.6, True),  # 2·(2/4)·1 / (2/4 + 1) = 2/3
+        (Measure.F1, "the Eiffel tower in Paris", 0.7, False),
+    ],
+)
+def test_the_measure_decides_and_rouge_l_is_kept(measure: Measure, text: str, threshold: float, correct: bool) -> None:
+    question = Question("1", "?", ("Eiffel tower",))
+    found = label(answer_of(text), question, threshold, measure)
+    assert found == LabelledAnswer(answer_of(text), rouge_l(text, question.references), correct)
+    unanswerable = replace(question, answerable=False)
+    assert not is_correct(text, unanswerable, 0.0, 0.0, measure)
+
+
+def test_answers_that_are_the_same() -> None:
+    assert is_same_answer(" Ulm\n", "Ulm")
+    assert is_same_answer("the Ulm.", "ulm")
+    assert is_same_answer("", " ")
+    assert not is_same_answer("Ulm", "")
+    assert not is_same_answer("Ulm", "Neu-Ulm")
 
 
 def test_an_exact_answer_passes_the_training_threshold() -> None:

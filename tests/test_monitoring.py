@@ -87,7 +87,7 @@ def test_labels_may_come_later_and_withheld_answers_are_no_risk(run: Path, capsy
     ("content", "said"),
     [
         ('{"id": "other", "correct": true}', "labels of 1 questions that are not among the predictions: 'other'"),
-        ('{"id": "q1", "correct": "yes"}', "correct is neither true nor false"),
+        ('{"id": "q1", "correct": "yes"}', "correct must be true or false, got 'yes'"),
         ('{"id": "q1"}', "'correct' is missing"),
     ],
 )

@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--target-risk", type=float, action="append", default=[], metavar="R", help="e.g. 0.1")
     calibrate.add_argument("--delta", type=float, default=0.05, metavar="D", help="chance that that fails (0.05)")
     _add_per(calibrate)
-    calibrate.add_argument("--data", help="questions with answers that calibrate instead of the run's own split")
+    calibrate.add_argument("--data", help="questions with answers or marks, instead of the run's own split")
     calibrate.set_defaults(job=_calibrate)
 
     cascade = jobs.add_parser(
@@ -200,7 +200,7 @@ def _ask(options: argparse.Namespace) -> None:
     _warn(*caveats)
     if prediction.context_cut:
         _warn("the context does not fit the model's window, and its end was cut")
-    print("I don't know" if prediction.answer is None else prediction.answer)
+    print(prediction.text)
     scored = prediction.scored
     verdict = scored.evidence.self_eval
     print(

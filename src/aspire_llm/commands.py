@@ -4,20 +4,22 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
-from aspire_llm.data import find_path, load_questions, plain_name
+from aspire_llm.correctness import is_same_answer
+from aspire_llm.data import find_path, load_marked, plain_name
 from aspire_llm.demonstration import demonstration, introduction
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import Pipeline
-from aspire_llm.records import Question, Split
+from aspire_llm.records import Mark, Prediction, Question, Split
 from aspire_llm.report import guarantees_text, write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
 from aspire_llm.results.fused import FUSED
@@ -98,7 +100,7 @@ def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> 
 
     Args:
         run: A finished run.
-        data: Questions with answers; None for the run's test split.
+        data: Questions with answers, or with marks of the run's own; None for the run's test split.
         methods: Selection methods, separated by commas, or ``all``; None for those that cost nothing.
 
     Returns:
@@ -120,7 +122,7 @@ def evaluate(run: Path, data: str | None = None, methods: str | None = None) -> 
 
 def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, AnswerSet]]:
     """The run's answers to other data, in a directory of their own."""
-    questions = load_questions(data)
+    questions, marks = _judged(data)
     folder = _other_folder(pipeline.folder, data)
     prompts = pipeline.model.encode(questions)
     facts = DataFacts.of(data, {Split.TEST: questions}, sum(prompt.is_cut for prompt in prompts))
@@ -135,7 +137,7 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
     predictor, config = pipeline.model.predictor, pipeline.config
     answered = answer_questions(PREDICTIONS, folder, questions, config, predictor.predict)
     rule = stored_rule(folder, config)
-    decided = [rule.decide_again(prediction) for prediction in answered]
+    decided = [rule.decide_again(rule.marked(own, marks.get(own.question.id))) for own in answered]
     PREDICTIONS.write(folder, decided)
     answers = AnswerSet(
         folder,
@@ -172,7 +174,8 @@ def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None)
     Args:
         run: A finished run.
         targets: What to guarantee, beside what earlier calls did.
-        data: Questions with answers that calibrate, now and later, instead of the run's own split.
+        data: Questions with answers, or with marks of the run's own, that calibrate, now and later, instead of the
+            run's own split.
 
     Returns:
         The guarantees, with what they come to on the run's test questions, for a terminal.
@@ -184,13 +187,44 @@ def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None)
         pipeline = Pipeline(directory)
         pipeline.begin()
         if data is not None:
-            pipeline.answers.label(_unseen(load_questions(data), data, pipeline))
+            questions, marks = _judged(data)
+            _say_unused(pipeline.answers.label(_unseen(questions, data, pipeline), marks), data)
         predictions = pipeline.answers.predict(pipeline.answers.calibrate(targets, data))
         names, left_out = resolve_methods(None, directory.config)
         evaluate_answers(run, directory.config, pipeline.answers.sets(), names, left_out, optional=True)
         write_report(run)
         write_tables(run)
         return guarantees_text(CALIBRATION.read(run), predictions, directory.config.score.novelty_level)
+
+
+def _judged(data: str) -> tuple[list[Question], dict[str, Mark]]:
+    """The questions of a source whose answers can be judged, and what people said of answers, by question.
+
+    Raises:
+        DataError: There are none.
+    """
+    questions, marks = load_marked(data)
+    judged = [own for own in questions if own.references or own.id in marks or not own.answerable]
+    if not judged:
+        raise DataError(f"{data}: none of {len(questions)} rows has a mark ('correct') or a reference")
+    if left_out := len(questions) - len(judged):
+        _warn(f"{left_out} of {len(questions)} rows of {data} have neither a mark nor a reference and are left out")
+    return judged, marks
+
+
+def _say_unused(answered: Sequence[Prediction], data: str) -> None:
+    """Warn of marks that are about other answers than those given."""
+    marked = [own for own in answered if own.mark is not None]
+    others = [own for own in marked if own.mark and not is_same_answer(own.sampled.text, own.mark.answer)]
+    if others:
+        _warn(
+            f"{len(others)} of {len(marked)} marks of {data} are about other answers than this run gives; "
+            f"{sum(own.correct is None for own in others)} of these questions have no reference either and are left out"
+        )
+
+
+def _warn(warning: str) -> None:
+    print(f"aspire-llm: warning: {warning}", file=sys.stderr)
 
 
 def _unseen(questions: Sequence[Question], data: str, pipeline: Pipeline) -> Sequence[Question]:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from aspire_llm.abstention import AbstentionConfig
+from aspire_llm.correctness import Measure
 from aspire_llm.data_config import Count, DataConfig, PromptsConfig, Section
 
 MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
@@ -165,8 +167,15 @@ class RivalsConfig(Section):
 
 
 class CorrectnessConfig(Section):
-    """Rouge-L F above which (strictly) an answer counts as correct, in stage 2's labels and in evaluation."""
+    """What counts as a correct answer.
 
+    Attributes:
+        measure: The agreement with the references that is held against the thresholds; an exact match is 1 or 0.
+        train_threshold: The agreement above which (strictly) an answer is correct in stage 2's labels.
+        eval_threshold: The same in evaluation, and where a run is calibrated.
+    """
+
+    measure: Measure = Measure.ROUGE_L
     train_threshold: Probability = 0.9
     eval_threshold: Probability = 0.7
 
@@ -192,6 +201,7 @@ class RunConfig(Section):
     states: StatesConfig = StatesConfig()
     score: ScoreConfig = ScoreConfig()
     correctness: CorrectnessConfig = CorrectnessConfig()
+    abstention: AbstentionConfig = AbstentionConfig()
     rivals: RivalsConfig = RivalsConfig()
     seed: int = Field(default=0, ge=0)
     device: str = "auto"

@@ -1,4 +1,4 @@
-"""How well one answer agrees with the references: Rouge-L, exact match and F1. Higher is better, all in 0 to 1.
+"""How well one answer agrees with the references, and whether it is correct. Higher is better, all in 0 to 1.
 
 An answer or a reference can vanish when it is normalised ("%", "🚁"; "The" for exact match). Then the two are equal
 only if their texts are, but for case, compatibility forms, variation selectors ("❤️" is "❤") and white space around
@@ -10,6 +10,7 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -71,15 +72,56 @@ def f1(answer: str, references: Iterable[str]) -> float:
     return _best(answer, references, _f1_of_pair)
 
 
-def label(answer: SampledAnswer, question: Question, threshold: float) -> LabelledAnswer:
-    """Judge a sampled answer: correct where its best Rouge-L F is strictly above the threshold.
+class Measure(StrEnum):
+    """The agreement with the references that is held against a threshold."""
+
+    ROUGE_L = "rouge_l"
+    EXACT_MATCH = "exact_match"  # 1 or 0
+    F1 = "f1"
+
+
+def is_correct(
+    answer: str, question: Question, rouge_l: float, threshold: float, measure: Measure = Measure.ROUGE_L
+) -> bool:
+    """Whether the agreement of an answer with the references is strictly above a threshold.
+
+    To an unanswerable question every answer is wrong.
+
+    Args:
+        answer: Its text.
+        question: With the references.
+        rouge_l: The Rouge-L F of the two, which is stored with every answer.
+        threshold: On the measure, 0 to 1.
+        measure: Of the agreement.
+    """
+    references = question.references if question.answerable else ()
+    match measure:
+        case Measure.ROUGE_L:
+            agreement = rouge_l
+        case Measure.EXACT_MATCH:
+            agreement = float(exact_match(answer, references))
+        case Measure.F1:
+            agreement = f1(answer, references)
+    return agreement > threshold
+
+
+def is_same_answer(one: str, other: str) -> bool:
+    """Whether two answers are the same text but for white space around them, or match exactly."""
+    return one.strip() == other.strip() or exact_match(one, [other])
+
+
+def label(
+    answer: SampledAnswer, question: Question, threshold: float, measure: Measure = Measure.ROUGE_L
+) -> LabelledAnswer:
+    """Judge a sampled answer, see `is_correct`.
 
     To an unanswerable question every answer is wrong, with a Rouge-L of 0.
 
     Args:
         answer: What the model generated.
         question: With the references.
-        threshold: On Rouge-L, 0 to 1.
+        threshold: On the measure, 0 to 1.
+        measure: Of the agreement with the references.
 
     Raises:
         DataError: The question is answerable and has no reference: nobody can tell.
@@ -89,7 +131,7 @@ def label(answer: SampledAnswer, question: Question, threshold: float) -> Labell
     if not question.references:
         raise DataError(f"the question {question.id!r} has no reference answer to judge by; give one, or only predict")
     score = rouge_l(answer.text, question.references)
-    return LabelledAnswer(answer, rouge_l=score, correct=score > threshold)
+    return LabelledAnswer(answer, score, is_correct(answer.text, question, score, threshold, measure))
 
 
 @lru_cache(maxsize=100_000)  # each beam is compared with every other

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aspire_llm.data.validation import read_flag
 from aspire_llm.errors import ConfigError, DataError, RunDirectoryError
 from aspire_llm.records import Prediction
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
@@ -43,7 +44,10 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
         _sentence("scores", "have shifted", calibration, live, lambda own: own.scored.selection_score),
         _sentence("questions", "are new", calibration, live, lambda own: own.novelty),
     ]
-    risk = _risk(live, None if labelled is None else _read(_LABELS, labelled), target_risk)
+    marks = None
+    if labelled is not None:
+        marks = [mark for mark in _read(_LABELS, labelled) if mark["correct"] is not None]  # not of all lines
+    risk = _risk(live, marks, target_risk)
     about = f"{len(live)} live questions against {len(calibration)} calibration questions"
     return "\n".join([f"{about}; an alarm is false once in {1 / LEVEL:.0f} streams:", *filter(None, [*found, risk])])
 
@@ -92,9 +96,7 @@ def _said(watch: Watch, what: str, verdict: str, figures: str) -> str:
 
 
 def _mark(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not isinstance(line["correct"], bool):
-        raise TypeError("correct is neither true nor false")
-    return {"id": str(line["id"]), "correct": line["correct"]}
+    return {"id": str(line["id"]), "correct": read_flag(line["correct"], "correct")}
 
 
 _LABELS: Lines[Mapping[str, Any]] = Lines("", "label", dict, _mark)

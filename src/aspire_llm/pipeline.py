@@ -187,8 +187,9 @@ class Pipeline:
             return [own for split in (Split.TRAIN, Split.VALIDATION) for own in self.model.sampled_prompts(split)]
 
         samples = self.answers.fill(SAMPLES, "stage 2", count, prompts, lambda part: self.learning.sample_answers(part))
-        threshold = self.config.correctness.train_threshold
-        SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(threshold))
+        asked = {own.id: own for own in (*sampled, *self.questions[Split.VALIDATION])}
+        threshold, measure = self.config.correctness.train_threshold, self.config.correctness.measure
+        SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(asked[own.id], threshold, measure))
 
     def learn_states(self) -> None:
         """The read-out of hidden states from the labelled answers."""

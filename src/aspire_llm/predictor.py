@@ -164,13 +164,10 @@ class SelectivePredictor:
         return [self._decided(rule, prompt, own) for prompt, own in zip(prompts, found, strict=True)]
 
     def _decided(self, rule: DecisionRule, prompt: EncodedPrompt, found: _Found) -> Prediction:
-        decided = rule.decide(
-            prompt.question,
-            found.evidence,
-            self._rouge_l(prompt.question, found.evidence.answer),
-            novelty=found.novelty,
-        )
-        return replace(decided, context_cut=prompt.is_cut)
+        question, evidence = prompt.question, found.evidence
+        decided = rule.decide(question, evidence, self._rouge_l(question, evidence.answer), novelty=found.novelty)
+        abstention = self._config.abstention.text_for(question.question)
+        return replace(decided, context_cut=prompt.is_cut, abstention=abstention)
 
     def _answer_batch(self, prompts: Sequence[EncodedPrompt]) -> list[_Found]:
         """All questions in one batch."""

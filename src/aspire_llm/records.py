@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+ABSTENTION = "I don't know"
+
 
 class Split(StrEnum):
     """The four disjoint parts of a data set; no group of questions stands in two of them."""
@@ -176,6 +178,19 @@ class ScoredAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A person's judgement of an answer.
+
+    Attributes:
+        answer: The text of the answer, given or withheld.
+        correct: What was said of it.
+    """
+
+    answer: str
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the system says to one question: an answer, or an abstention.
 
@@ -188,12 +203,15 @@ class Prediction:
         why: One clause that explains the decision.
         reason: The same for programs; None in files of earlier versions.
         rouge_l: Best Rouge-L F over the references, or None where no reference is known.
-        correct: Whether the answer is correct at the evaluation threshold, or None where no reference is known.
+        correct: Whether the answer is correct, by the mark if that is about this answer, else at the evaluation
+            threshold; None where neither a mark nor a reference tells.
         novelty: p-value of the question among the calibration questions, 0 to 1: low where it is unlike them. None
             where there are too few of them to tell.
         context_cut: Whether the end of the context was left out, because it does not fit the model's window.
         target_risk: The certified share of wrong answers that the decision stands on; None where it stands on the
             confidence.
+        mark: What a person said of an answer to the question, this one or another; None where nobody did.
+        abstention: What is said where the system abstains.
     """
 
     question: Question
@@ -207,6 +225,8 @@ class Prediction:
     novelty: float | None = None
     context_cut: bool = False
     target_risk: float | None = None
+    mark: Mark | None = None
+    abstention: str = field(default=ABSTENTION, compare=False)
 
     @property
     def sampled(self) -> SampledAnswer:
@@ -217,6 +237,11 @@ class Prediction:
     def answer(self) -> str | None:
         """The answer given, or None for an abstention."""
         return None if self.abstained else self.scored.answer.text
+
+    @property
+    def text(self) -> str:
+        """What is said to whoever asked: the answer, or the text of an abstention."""
+        return self.abstention if self.abstained else self.scored.answer.text
 
     @property
     def withheld_answer(self) -> str | None:

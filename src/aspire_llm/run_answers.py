@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from aspire_llm.config import RunConfig
+from aspire_llm.errors import DataError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.catalogue import UNTUNED
 from aspire_llm.methods.fused import fit_validation_fused
-from aspire_llm.records import Prediction, Question, Split, Unanswered, UntunedAnswer
+from aspire_llm.records import Mark, Prediction, Question, Split, Unanswered, UntunedAnswer
 from aspire_llm.results.calibration import CALIBRATION, calibrate, decision_rule
 from aspire_llm.results.fused import FUSED
 from aspire_llm.results.predictions import (
@@ -101,15 +102,28 @@ class RunAnswers:
         )
         UNTUNED_PREDICTIONS.revise(self.folder, untuned, decision_rule(self.config).judge_again)
 
-    def label(self, questions: Sequence[Question]) -> None:
+    def label(self, questions: Sequence[Question], marks: Mapping[str, Mark]) -> list[Prediction]:
         """Answer other questions, to calibrate on instead of the run's own split; they replace earlier ones as a whole.
 
         Args:
-            questions: With references.
+            questions: With references, or with a mark.
+            marks: What people said of an answer to them, by id; it counts where this run gives that answer.
+
+        Returns:
+            The answers.
+
+        Raises:
+            DataError: Of none it is known whether it is correct; the earlier ones stay.
         """
-        part = LABELLED_PREDICTIONS_PART
-        answer_questions(part, self.folder, questions, self.config, self.model.predictor.predict)
+        part, rule = LABELLED_PREDICTIONS_PART, decision_rule(self.config)
+        answered = answer_questions(part, self.folder, questions, self.config, self.model.predictor.predict)
+        answered = part.revise(self.folder, answered, lambda own: rule.marked(own, marks.get(own.question.id)))
+        if all(own.correct is None for own in answered):
+            raise DataError(
+                f"none of the {len(marks)} marks is about an answer that this run gives; mark what it answers now"
+            )
         (self.folder / part.name).replace(self.folder / LABELLED_PREDICTIONS.name)
+        return answered
 
     def predict(self, rule: DecisionRule) -> list[Prediction]:
         """Predictions for the test split, decided by a rule."""

@@ -174,14 +174,16 @@ class RunModel:
 
     def answer_untuned(self, prompts: Sequence[EncodedPrompt]) -> list[UntunedAnswer]:
         """The base model's answers."""
-        model, threshold = AdaptedModel(self.backbone), self._config.correctness.eval_threshold
+        model, correctness = AdaptedModel(self.backbone), self._config.correctness
 
         def answer(indices: Sequence[int]) -> list[UntunedAnswer]:
             own = [prompts[i] for i in indices]
             decoded = decode_likeliest(model, own, self._config)
             answers = [self.encoder.sampled_answer(hypotheses[0]) for hypotheses in decoded.hypotheses]
             return [
-                UntunedAnswer(prompt.question, label(answer, prompt.question, threshold))
+                UntunedAnswer(
+                    prompt.question, label(answer, prompt.question, correctness.eval_threshold, correctness.measure)
+                )
                 for prompt, answer in zip(own, answers, strict=True)
             ]
 

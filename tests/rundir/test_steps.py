@@ -13,7 +13,17 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import flatten, parse_config, with_changes
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.methods.catalogue import score_outputs
-from aspire_llm.rundir.steps import DECISIONS, HOW, OUTPUTS, Output, as_markdown, stale, training_keys
+from aspire_llm.rundir.steps import (
+    DECISIONS,
+    HOW,
+    OUTPUTS,
+    SAID,
+    Output,
+    as_markdown,
+    changes_figures,
+    stale,
+    training_keys,
+)
 from aspire_llm.stages.training_loop import TrainingLoop
 
 METHODS = "predictive_entropy,p_true"
@@ -88,8 +98,13 @@ CHANGES: dict[str, Any] = {
     "rivals.untuned": False,
     "rivals.num_samples": 3,
     "rivals.temperature": 1.0,
+    "correctness.measure": "exact_match",
     "correctness.train_threshold": 0.7,
     "correctness.eval_threshold": 0.7,
+    "abstention.default": "No idea",
+    **dict.fromkeys(
+        (f"abstention.{language}" for language in ("ar", "el", "he", "hi", "ja", "ko", "ru", "th", "zh")), "?"
+    ),
     "seed": 1,
     "device": "cpu",
     "dtype": "bfloat16",
@@ -206,6 +221,7 @@ QUICK = {
         "score.abstain_below",
         "score.target_risk",
         "score.calibration",
+        "correctness.measure",
         "correctness.train_threshold",
     ),
     *("correctness.eval_threshold", "rivals.num_samples", "seed", "speed"),
@@ -262,8 +278,9 @@ def test_the_table_knows_every_key_and_names_what_comes_before() -> None:
         assert set(output.made_from) <= seen, output.name
         seen.add(output.name)
     for key in {*CHANGES, *UNCHANGED}:
-        decides = any(key == own or key.startswith(f"{own}.") for own in DECISIONS)
-        assert (key in HOW) + decides + bool(stale([key], (*OUTPUTS, *score_outputs()))) == 1, key
+        decides, said = (any(key == own or key.startswith(f"{own}.") for own in table) for table in (DECISIONS, SAID))
+        assert (key in HOW) + said + decides + bool(stale([key], (*OUTPUTS, *score_outputs()))) == 1, key
+        assert changes_figures([key]) == (key not in HOW and not said)
 
 
 def test_a_context_that_fits_leaves_stage_1_alone() -> None:

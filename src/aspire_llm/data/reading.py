@@ -1,20 +1,21 @@
 """A source to questions. Loading and checking walk the same path, so they agree."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aspire_llm.data import coqa, question_rows, squad, triviaqa
+from aspire_llm.data import coqa, marked_rows, question_rows, squad, triviaqa
 from aspire_llm.data.literals import unfold
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.rows import Row
 from aspire_llm.data.sources import Part, open_source
 from aspire_llm.data.validation import Draft, Fault, Format, InvalidValueError, Record, build_question
 from aspire_llm.errors import DataError
-from aspire_llm.records import Question
+from aspire_llm.records import Mark, Question
 
 _FORMATS = (coqa.FORMAT, squad.FORMAT, triviaqa.FORMAT, question_rows.FORMAT)
+_FORMATS_WITH_MARKS = (*_FORMATS[:-1], marked_rows.FORMAT)
 
 
 def load_questions(
@@ -42,8 +43,27 @@ def load_questions(
     """
     if limit is not None and limit < 1:
         raise DataError(f"limit is {limit}; expected a number of questions, 1 or more")
+    return _load(_Scan(require_answers=require_answers), source, split, limit)
+
+
+def load_marked(source: str | Path) -> tuple[list[Question], dict[str, Mark]]:
+    """Read a data set in which people may have judged answers of a model, see `marked_rows`.
+
+    Returns:
+        The questions, as `load_questions` has them, of which those in such rows may have no reference; and what people
+        said of an answer to them, by id.
+
+    Raises:
+        DataError: As in `load_questions`.
+    """
+    scan = _Scan(require_answers=True, marks={})
+    return _load(scan, source), scan.marks or {}
+
+
+def _load(reader: "_Scan", source: str | Path, split: str | None = None, limit: int | None = None) -> list[Question]:
+    """All questions of a source; DataError at the first problem."""
     questions: list[Question] = []
-    scan = _Scan(require_answers=require_answers).items(source, split)
+    scan = reader.items(source, split)
     for item in scan:
         if isinstance(item, Problem):
             others = sum(isinstance(other, Problem) for other in scan)
@@ -81,11 +101,13 @@ class _Scan:
 
     Attributes:
         require_answers: As in `load_questions`.
+        marks: What people said of answers so far, by the question's id; None where no mark is read.
         formats: The format of every file read so far.
         seen: Every id so far, with its place and its question.
     """
 
     require_answers: bool
+    marks: dict[str, Mark] | None = None
     formats: list[str] = field(default_factory=list)
     seen: dict[str, tuple[str, Question]] = field(default_factory=dict)
 
@@ -99,13 +121,14 @@ class _Scan:
     def _part(self, part: Part) -> Iterator[Question | Problem]:
         rows_format = None
         is_empty = True
-        for row in _unfolded_rows(part):
+        with_marks = self.marks is not None
+        for row in _unfolded_rows(part, marked_rows.unfold if with_marks else unfold):
             if isinstance(row, Problem):
                 is_empty = False
                 yield row
                 continue
             if rows_format is None:
-                rows_format = _recognise(row.record)
+                rows_format = _recognise(row.record, _FORMATS_WITH_MARKS if with_marks else _FORMATS)
                 if rows_format is None:
                     yield Problem(part.label, row.number, _unknown_structure(row.record))
                     return
@@ -125,9 +148,12 @@ class _Scan:
             return Problem(part.label, row, _at(draft.where, draft.message))
         identifier = f"{part.name}:{row}:{index}" if draft.where else f"{part.name}:{row}"
         try:
-            return build_question(draft, fallback_id=identifier, require_answers=self.require_answers)
+            question = build_question(draft, fallback_id=identifier, require_answers=self.require_answers)
         except InvalidValueError as error:
             return Problem(part.label, row, _at(draft.where, str(error)))
+        if self.marks is not None and draft.mark is not None:
+            self.marks[question.id] = draft.mark
+        return question
 
     def _unless_repeated(
         self, question: Question, part: Part, row: int, where: str, rows_format: Format
@@ -141,7 +167,7 @@ class _Scan:
             yield Problem(part.label, row, _at(where, message))
 
 
-def _unfolded_rows(part: Part) -> Iterator[Row | Problem]:
+def _unfolded_rows(part: Part, unfold: Callable[[Record], Record]) -> Iterator[Row | Problem]:
     """The rows with the lists and objects that stand in them as text."""
     for row in part.rows():
         if isinstance(row, Problem):
@@ -153,8 +179,8 @@ def _unfolded_rows(part: Part) -> Iterator[Row | Problem]:
             yield Problem(part.label, row.number, str(error))
 
 
-def _recognise(record: Record) -> Format | None:
-    return next((known for known in _FORMATS if known.recognises(record)), None)
+def _recognise(record: Record, formats: Sequence[Format]) -> Format | None:
+    return next((known for known in formats if known.recognises(record)), None)
 
 
 def _unknown_structure(record: Record) -> str:

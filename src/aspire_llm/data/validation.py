@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard, TypeVar
 
-from aspire_llm.records import Question
+from aspire_llm.records import Mark, Question
 
 Record = Mapping[str, object]
 Item = TypeVar("Item")
 
 _LONGEST_CARRIED = 200  # characters of a text that is carried along
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class InvalidValueError(ValueError):
@@ -30,6 +31,8 @@ class Draft:
         answerable: False where the file says that no answer is right.
         metadata: Whatever else the file says of the question, by name.
         where: The place within its row, e.g. "turn 3"; empty where a row is one question.
+        mark: What a person said of an answer to the question.
+        needs_answers: False where the question may rightly have none, though it is answerable.
     """
 
     question: object
@@ -41,6 +44,8 @@ class Draft:
     answerable: bool = True
     metadata: Mapping[str, object] = field(default_factory=dict)
     where: str = ""
+    mark: Mark | None = None
+    needs_answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,10 @@ def build_question(draft: Draft, *, fallback_id: str, require_answers: bool) -> 
         InvalidValueError: The first value that is missing, empty or of another type.
     """
     question = read_text(draft.question, "'question'")
-    references = _references(draft.answers, required=require_answers and draft.answerable)
+    references = _references(draft.answers, required=require_answers and draft.answerable and draft.needs_answers)
     if references and not draft.answerable:
         raise InvalidValueError("the question is marked as impossible to answer and has an answer")
-    context = None if _is_blank(draft.context) else read_text(draft.context, "'context'")
+    context = None if is_blank(draft.context) else read_text(draft.context, "'context'")
     history = _history(draft.history)
     return Question(
         id=_identifier(draft.id, "'id'") or fallback_id,
@@ -154,13 +159,27 @@ def read_text(value: object, name: str) -> str:
     return value.strip()
 
 
+def read_flag(value: object, name: str) -> bool | None:
+    """True or false, also as the text or the number that tables have for them; None where there is nothing.
+
+    >>> read_flag("False", "'correct'")
+    False
+    """
+    if is_blank(value):
+        return None
+    text = str(value).strip().casefold() if isinstance(value, bool | int | str) else ""
+    if text not in _FLAGS:
+        raise InvalidValueError(f"{name} must be true or false, got {value!r:.40}")
+    return _FLAGS[text]
+
+
 def drop_blanks(values: Iterable[object]) -> list[object]:
     """The values without blank texts: published lists of aliases hold some, which are no answers."""
-    return [value for value in values if not _is_blank(value)]
+    return [value for value in values if not is_blank(value)]
 
 
 def _references(answers: object, *, required: bool) -> tuple[str, ...]:
-    if _is_blank(answers) or answers == []:
+    if is_blank(answers) or answers == []:
         if not required:
             return ()
         raise InvalidValueError("there is no answer; expected a string or a list of strings that is not empty")
@@ -173,7 +192,7 @@ def _references(answers: object, *, required: bool) -> tuple[str, ...]:
 
 
 def _history(value: object) -> tuple[tuple[str, str], ...]:
-    if _is_blank(value):
+    if is_blank(value):
         return ()
     if not isinstance(value, list):
         raise InvalidValueError(f"'history' must be a list of [question, answer] pairs, got {_kind(value)}")
@@ -201,7 +220,7 @@ def _is_carried(value: object) -> TypeGuard[str | int | float | bool]:
 
 
 def _identifier(value: object, name: str) -> str | None:
-    if _is_blank(value):
+    if is_blank(value):
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -222,7 +241,8 @@ def _normalised(text: str) -> str:
     return folded.strip(" .,:;?!¿¡。？！\"'") or folded
 
 
-def _is_blank(value: object) -> bool:
+def is_blank(value: object) -> bool:
+    """Whether there is nothing, or nothing but white space."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 

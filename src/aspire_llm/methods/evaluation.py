@@ -41,7 +41,7 @@ def evaluate_answers(
         The content of `metrics.json`. Methods that are not asked for, but have stored scores, follow the others.
 
     Raises:
-        DataError: A prediction has no reference to be held against.
+        DataError: A prediction has neither a reference to be held against nor a mark.
     """
     missing = score_answers(folder, sets, methods, optional=optional)
     untuned = [own for own in sets[UNTUNED].given if isinstance(own, UntunedAnswer)] if UNTUNED in sets else []
@@ -61,7 +61,10 @@ def _evaluate_stored(
 ) -> RunMetrics:
     """Hold the stored scores against the labels of the answers and write `metrics.json`."""
     if unknown := sum(own.correct is None for own in predictions):
-        raise DataError(f"{unknown} of {len(predictions)} predictions have no reference; evaluation needs answers")
+        raise DataError(
+            f"{unknown} of {len(predictions)} predictions have no reference, nor a mark that is about them; "
+            "evaluation needs answers"
+        )
     names = {path.stem for path in (folder / "scores").glob("*.json")}
     stored = [
         scores_file(name).read(folder)

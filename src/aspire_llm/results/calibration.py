@@ -131,6 +131,7 @@ def decision_rule(
         lacking=f"no fused score ({fused.reason}): the paper's is used" if isinstance(fused, Infeasible) else "",
         abstain_below=config.score.abstain_below,
         eval_threshold=config.correctness.eval_threshold,
+        measure=config.correctness.measure,
         calibration=(calibrated or _NOT_YET).confidence,
         novelty_level=0.0 if calibrated is None else config.score.novelty_level,
         guarantee=calibrated.guarantee(target) if calibrated and target else None,
@@ -200,6 +201,10 @@ def calibrate(
             continue
         parts, pilots = (sliced_scores(own, target.per, level) for own in (known, piloted))
         slices.append(sliced_guarantee(parts, pilots, pilot, target, score=score, seed=config.seed))
+    if any(own.mark is not None for own in known):
+        lowest = float(calibration.scores[calibration.scores > -math.inf].min(initial=math.inf))
+        guarantees = [own.not_below(lowest) for own in guarantees]
+        slices = [own.not_below(lowest) for own in slices]
     return Calibrated(confidence, tuple(guarantees), slices=tuple(slices))
 
 

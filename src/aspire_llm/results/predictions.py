@@ -1,12 +1,14 @@
 """Predictions as they are stored: a line per question, of the tuned model and of the untuned one."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
 from aspire_llm.records import (
     Evidence,
     LabelledAnswer,
+    Mark,
     Prediction,
     Question,
     Reason,
@@ -57,8 +59,10 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
 def stored_to_json(prediction: Prediction) -> dict[str, Any]:
     """A line of `predictions.jsonl`: that for users, and the other hypotheses of the search."""
     evidence = prediction.scored.evidence
+    mark = {} if prediction.mark is None else {"mark": asdict(prediction.mark)}
     return {
         **prediction_to_json(prediction),
+        **mark,
         "beams": [_beam_to_json(*own) for own in zip_longest(evidence.beams, evidence.beam_states)],
     }
 
@@ -90,6 +94,7 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
         novelty=_float_or_none(line["novelty"]),
         context_cut=bool(line["context_cut"]),
         target_risk=_float_or_none(line.get("target_risk")),
+        mark=Mark(**line["mark"]) if line.get("mark") else None,
     )
 
 

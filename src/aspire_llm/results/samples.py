@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aspire_llm.records import DrawnAnswer, LabelledAnswer
+from aspire_llm.correctness import Measure
+from aspire_llm.records import DrawnAnswer, LabelledAnswer, Question
 from aspire_llm.results.answers import answer_from_json, answer_to_json
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.typed import typed_lines
@@ -18,9 +19,9 @@ class QuestionSamples:
     id: str
     answers: tuple[LabelledAnswer, ...]
 
-    def relabelled(self, threshold: float) -> "QuestionSamples":
-        """The same answers, correct where their Rouge-L F is strictly above another threshold."""
-        return replace(self, answers=tuple(relabelled(answer, threshold) for answer in self.answers))
+    def relabelled(self, question: Question, threshold: float, measure: Measure) -> "QuestionSamples":
+        """The same answers to their question, by another threshold or another measure."""
+        return replace(self, answers=tuple(relabelled(own, question, threshold, measure) for own in self.answers))
 
     def to_json(self) -> dict[str, Any]:
         """A line of `samples.jsonl`."""

@@ -21,6 +21,8 @@ HOW = (
 )
 # What turns stored answers into figures.
 DECISIONS = ("score", "correctness.eval_threshold")
+# What is said instead of a withheld answer; nothing is stored of it.
+SAID = ("abstention",)
 CUT_CONTEXTS = "cut contexts"
 
 
@@ -48,6 +50,7 @@ _DRAWS = ("rivals.num_samples", "rivals.temperature", "stage2.max_new_tokens")
 _READ = ("prompts", CUT_CONTEXTS)
 _TUNING = ("stage1", "stage2.max_new_tokens", "data.max_train")
 _JUDGED = ("self_eval_adapter", "states.safetensors", "novelty.safetensors")
+_LABELS = ("correctness.measure", "correctness.train_threshold")
 _DATA = (
     "data.path",
     "data.name",
@@ -77,8 +80,8 @@ OUTPUTS = (
     Output("task_adapter", _READ, (*_TUNING, "stage2.held_out"), "stage1", trains=True),
     Output("task_[0-9]*_adapter", _READ, (*_TUNING, "stage2.folds"), "stage2", trains=True),
     Output("samples.jsonl", ("task_adapter", "task_[0-9]*_adapter"), ("stage2",), "stage2"),
-    Output("states.safetensors", ("samples.jsonl",), ("states", "correctness.train_threshold"), "states"),
-    Output("self_eval_adapter", ("samples.jsonl",), ("stage3", "correctness.train_threshold"), "stage3", trains=True),
+    Output("states.safetensors", ("samples.jsonl",), ("states", *_LABELS), "states"),
+    Output("self_eval_adapter", ("samples.jsonl",), ("stage3", *_LABELS), "stage3", trains=True),
     Output("predictions_untuned.jsonl", _READ, (*_BEAMS, "rivals.untuned"), "prediction"),
     Output("novelty.safetensors", ("task_adapter",), (), "prediction"),
     Output("calibration_predictions.jsonl", _JUDGED, _BEAMS, "prediction"),
@@ -116,7 +119,7 @@ def training_keys(changed: Iterable[str]) -> list[str]:
 
 def changes_figures(changed: Iterable[str]) -> bool:
     """Whether figures that were drawn from several runs (seeds, sweeps) no longer belong to this one."""
-    return any(key not in HOW for key in changed)
+    return any(key not in HOW and not _covers(SAID, key) for key in changed)
 
 
 def _covers(keys: Sequence[str], key: str) -> bool:
@@ -133,4 +136,5 @@ def as_markdown(outputs: Sequence[Output]) -> str:
     decisions = ", ".join(f"`{key}`" for key in DECISIONS)
     rows.append(f"| labels, scores, confidence, metrics, report | the answers above | {decisions} | |")
     rows.append(f"| nothing: how it is computed | | {', '.join(f'`{key}`' for key in HOW)} | |")
+    rows.append(f"| nothing: what is said | | {', '.join(f'`{key}`' for key in SAID)} | |")
     return "\n".join(rows)

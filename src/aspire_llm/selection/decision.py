@@ -5,7 +5,17 @@ It takes no model, so other settings of the score decide stored answers anew in 
 
 from dataclasses import dataclass, replace
 
-from aspire_llm.records import Evidence, LabelledAnswer, Prediction, Question, Reason, ScoredAnswer, UntunedAnswer
+from aspire_llm.correctness import Measure, is_correct, is_same_answer
+from aspire_llm.records import (
+    Evidence,
+    LabelledAnswer,
+    Mark,
+    Prediction,
+    Question,
+    Reason,
+    ScoredAnswer,
+    UntunedAnswer,
+)
 from aspire_llm.selection.confidence import Calibration, UniformCalibration
 from aspire_llm.selection.guarantee import Guarantee
 from aspire_llm.selection.outcomes import Infeasible
@@ -22,12 +32,13 @@ class DecisionRule:
     Attributes:
         scoring: The selection score.
         abstain_below: Answers of lower confidence are withheld.
-        eval_threshold: Rouge-L F above which (strictly) an answer is correct.
+        eval_threshold: Agreement with the references above which (strictly) an answer is correct.
         calibration: Score to confidence. Where there is none, no answer is withheld for its confidence; where every
             calibration answer was wrong, every answer is.
         novelty_level: Answers to questions of a lower novelty p-value are withheld; at 0 none is.
         lacking: Why the score is not the one that was asked for, as a clause; empty where it is.
         guarantee: Its threshold takes the place of `abstain_below`; where it certifies none, answers are withheld.
+        measure: Of the agreement.
     """
 
     scoring: Scoring
@@ -37,6 +48,7 @@ class DecisionRule:
     novelty_level: float = 0.0
     lacking: str = ""
     guarantee: Guarantee | SlicedGuarantee | None = None
+    measure: Measure = Measure.ROUGE_L
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -58,6 +70,7 @@ class DecisionRule:
         rouge_l: float | None,
         *,
         novelty: float | None = None,
+        mark: Mark | None = None,
     ) -> Prediction:
         """The prediction for a question.
 
@@ -66,6 +79,7 @@ class DecisionRule:
             evidence: The likeliest answer, and what is known of it.
             rouge_l: Best Rouge-L F over the references, or None where no reference is known.
             novelty: p-value of the question among the calibration questions, or None where it is not known.
+            mark: What a person said of an answer to the question, if anything.
         """
         score = self.scoring.score(evidence)
         confidence = None if isinstance(self.calibration, Infeasible) else self.calibration.confidence(score)
@@ -78,10 +92,19 @@ class DecisionRule:
             why=why,
             reason=reason,
             rouge_l=rouge_l,
-            correct=None if rouge_l is None else rouge_l > self.eval_threshold,
+            correct=self._is_correct(question, evidence.answer.text, rouge_l, mark),
+            mark=mark,
             novelty=novelty,
             target_risk=self.guarantee.target.risk if self.guarantee else None,
         )
+
+    def _is_correct(self, question: Question, answer: str, rouge_l: float | None, mark: Mark | None) -> bool | None:
+        """What is said of this very answer, else what the references say, else None."""
+        if mark is not None and is_same_answer(answer, mark.answer):
+            return mark.correct
+        if rouge_l is None:
+            return None
+        return is_correct(answer, question, rouge_l, self.eval_threshold, self.measure)
 
     def _reason(
         self, question: Question, score: float, confidence: float | None, novelty: float | None
@@ -109,18 +132,31 @@ class DecisionRule:
     def decide_again(self, prediction: Prediction) -> Prediction:
         """The same answer under this rule."""
         decided = self.decide(
-            prediction.question, prediction.scored.evidence, prediction.rouge_l, novelty=prediction.novelty
+            prediction.question,
+            prediction.scored.evidence,
+            prediction.rouge_l,
+            novelty=prediction.novelty,
+            mark=prediction.mark,
         )
         return replace(decided, context_cut=prediction.context_cut)
 
+    def marked(self, prediction: Prediction, mark: Mark | None) -> Prediction:
+        """The same prediction with what a person said of an answer to the question."""
+        question, answer = prediction.question, prediction.sampled.text
+        correct = self._is_correct(question, answer, prediction.rouge_l, mark)
+        return replace(prediction, mark=mark, correct=correct)
+
     def judge_again(self, untuned: UntunedAnswer) -> UntunedAnswer:
         """The untuned model's answer at this rule's threshold."""
-        return replace(untuned, labelled=relabelled(untuned.labelled, self.eval_threshold))
+        return replace(
+            untuned, labelled=relabelled(untuned.labelled, untuned.question, self.eval_threshold, self.measure)
+        )
 
 
-def relabelled(labelled: LabelledAnswer, threshold: float) -> LabelledAnswer:
-    """An answer held against another threshold of Rouge-L F."""
-    return replace(labelled, correct=labelled.rouge_l > threshold)
+def relabelled(labelled: LabelledAnswer, question: Question, threshold: float, measure: Measure) -> LabelledAnswer:
+    """An answer to a question by another threshold or another measure."""
+    correct = is_correct(labelled.answer.text, question, labelled.rouge_l, threshold, measure)
+    return replace(labelled, correct=correct)
 
 
 def _uncovered(target: RiskTarget) -> tuple[Reason, str]:

@@ -1,7 +1,7 @@
 """A guarantee: what was promised of the answers that are given, on which questions it stands, and in which words."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aspire_llm.errors import RunDirectoryError
@@ -75,6 +75,16 @@ class Guarantee:
         """What was counted, by which score."""
         groups = "" if self.unit is Unit.QUESTION else f" in {self.num_groups} groups"
         return f"{self.num_questions} questions{groups}; counted was {_COUNTED[self.unit]}; score: {self.score}"
+
+    def not_below(self, lowest: float) -> "Guarantee":
+        """The same for the answers that were judged: no threshold below the lowest score among them.
+
+        People mark answers that they see, so nothing may be known of lower scores; thresholds are tested as if answers
+        of lower scores did not exist.
+        """
+        if isinstance(self.outcome, Uncertified):
+            return self
+        return replace(self, outcome=replace(self.outcome, threshold=max(self.outcome.threshold, lowest)))
 
     def to_json(self) -> dict[str, Any]:
         """Named values, and the sentence for whoever reads the file."""

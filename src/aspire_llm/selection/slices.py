@@ -30,6 +30,10 @@ class SlicedGuarantee:
         """That of a question; None where no calibration question has its value."""
         return self.by_value.get(slice_of(question, str(self.target.per)))
 
+    def not_below(self, score: float) -> "SlicedGuarantee":
+        """The same with no threshold below a score, see `Guarantee.not_below`."""
+        return replace(self, by_value={value: own.not_below(score) for value, own in self.by_value.items()})
+
     @property
     def caveat(self) -> str:
         """What a user must know of all decisions by it, as a clause; empty where there is nothing."""

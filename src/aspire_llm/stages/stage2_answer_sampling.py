@@ -1,4 +1,4 @@
-"""Stage 2: likely answers of the tuned model to its own training questions, labelled by Rouge-L (paper §4.2)."""
+"""Stage 2: likely answers of the tuned model to its own training questions, labelled by the references (paper §4.2)."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,12 @@ def sample_answers(
             QuestionSamples(
                 prompt.question.id,
                 tuple(
-                    label(encoder.sampled_answer(hypothesis), prompt.question, correctness.train_threshold)
+                    label(
+                        encoder.sampled_answer(hypothesis),
+                        prompt.question,
+                        correctness.train_threshold,
+                        correctness.measure,
+                    )
                     for hypothesis in hypotheses
                 ),
             )
