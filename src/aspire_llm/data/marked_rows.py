@@ -37,6 +37,7 @@ def _drafts(record: Record) -> Iterable[Draft | Fault]:
         id=record.get("id"),
         group=record.get("group"),
         history=record.get("history"),
+        metadata=question_rows.metadata_of(record),
         mark=None if is_unanswered else _mark(record),
         needs_answers=False,
     )

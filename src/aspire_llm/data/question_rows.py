@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from aspire_llm.data.validation import Draft, Format, Record
 
-_COLUMNS = frozenset({"question", "answer", "answers", "context", "id", "group", "history", "metadata"})
+_COLUMNS = frozenset(
+    {"question", "answer", "answers", "context", "id", "group", "history", "metadata"}
+    | {"references", "withheld_answer", "correct"}  # of rows that are about a model's answer
+)
 
 
 def _recognises(record: Record) -> bool:
@@ -26,11 +29,12 @@ def _drafts(record: Record) -> Iterator[Draft]:
         id=record.get("id"),
         group=record.get("group"),
         history=record.get("history"),
-        metadata=_metadata(record),
+        metadata=metadata_of(record),
     )
 
 
-def _metadata(record: Record) -> Record:
+def metadata_of(record: Record) -> Record:
+    """What a row says of its question beside what every question has."""
     given = record.get("metadata")
     known = given if isinstance(given, Mapping) else {}
     if "selection_score" in record:  # a line that was predicted: its columns are about an answer
