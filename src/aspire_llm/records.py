@@ -235,6 +235,19 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A row of a file of questions that is none.
+
+    Attributes:
+        id: What its question would be called.
+        error: What is wrong with it, and where it stands.
+    """
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class UntunedAnswer:
     """What the model answers to a question without any adapter."""
 

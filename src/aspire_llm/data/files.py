@@ -98,7 +98,7 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
                     yield Row(number, record)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         message = f"not a Parquet file that can be read: {first_line(error)}"
-        yield Problem(str(path), number + 1 if number else None, message)
+        yield Problem(str(path), number + 1 if number else None, message, is_end=True)
 
 
 def first_line(error: Exception) -> str:
