@@ -6,6 +6,7 @@ it was cut into parts.
 
 import csv
 import json
+import random
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -392,6 +393,18 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None
 def test_a_hundred_thousand_rows_take_the_memory_of_ten_thousand(tmp_path: Path, suffix: str) -> None:
     few, many = peaks(tmp_path, suffix, 10_000, 100_000)
     assert many - few < HASH * 100_000 + 100_000, (few, many)
+
+
+def test_parquet_of_one_row_group_is_not_read_whole(tmp_path: Path) -> None:
+    source = tmp_path / "d.parquet"
+    rows = [{"id": f"{i}", "question": "a?", "context": random.Random(i).randbytes(1000).hex()} for i in range(12_000)]
+    parquet.write_table(pa.Table.from_pylist(rows), source, compression="none")
+    del rows
+    before, size = pa.total_allocated_bytes(), source.stat().st_size
+    assert parquet.ParquetFile(source).num_row_groups == 1
+    allocated = [pa.total_allocated_bytes() - before for _ in QuestionStream(source)]
+    assert len(allocated) == 12_000
+    assert max(allocated) < size / 2
 
 
 def test_the_bound_on_memory_can_fail(tmp_path: Path) -> None:

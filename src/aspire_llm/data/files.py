@@ -87,7 +87,8 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
 
     number = 0
     try:
-        with parquet.ParquetFile(path) as file:
+        # Without these a whole row group, which may be the whole file, is read at once.
+        with parquet.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
             # Of two columns of one name, a row as a dict would hold the last.
             if twice := repeated_name(file.schema_arrow.names):
                 yield Problem(str(path), None, f"the column {twice!r} stands twice; rename or remove one of them")
