@@ -157,6 +157,28 @@ def test_only_what_was_not_answered_is_answered_again(tmp_path: Path, monkeypatc
     assert output.read_bytes().startswith(begun)
 
 
+@pytest.mark.parametrize("fields", [None, frozenset(["id", "answer"])])
+def test_killed_before_it_is_published(
+    tmp_path: Path, fields: frozenset[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, whole, output = Layout(fields), tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    source = write(tmp_path / "in.jsonl", rows_of(150))
+    predict_file(RUN, source, whole, layout=layout)
+
+    def killed(_source: object, _target: object) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", killed)
+        with pytest.raises(Interrupted):
+            predict_file(RUN, source, output, layout=layout)
+    assert not output.exists()
+    monkeypatch.setattr(StubPredictor, "parts_left", 1)  # the last one, which is not whole
+    predict_file(RUN, source, output, layout=layout)
+    assert output.read_bytes() == whole.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "whole.jsonl"}
+
+
 @pytest.mark.parametrize("change", ["a question", "a context", "fewer rows", "an id", "a bad row"])
 @pytest.mark.parametrize("fields", [None, frozenset(["id", "answer"])])
 def test_a_part_of_another_input_is_not_gone_on_with(
