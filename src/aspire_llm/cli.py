@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("run", type=Path, metavar="RUN")
     predict.add_argument("--input", type=Path, required=True, metavar="Q.jsonl", help="- is standard input")
     predict.add_argument("--output", type=Path, required=True, metavar="P.jsonl", help="- is standard output")
+    predict.add_argument("--fields", metavar="NAME,…", help="write these fields of a line alone, and its id")
+    predict.add_argument("--include-candidates", action="store_true", help="also write the other beams of the search")
     _add_target_risk(predict)
     _add_per(predict)
     predict.set_defaults(job=_predict)
@@ -179,14 +181,19 @@ def _run(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     from aspire_llm.answering import predict_file
+    from aspire_llm.results.chosen_fields import Layout
     from aspire_llm.rundir.streams import is_stream
 
-    found = predict_file(options.run, options.input, options.output, options.target_risk, options.per)
+    names = None if options.fields is None else [name.strip() for name in options.fields.split(",")]
+    layout = Layout.of(names, include_candidates=options.include_candidates)
+    found = predict_file(options.run, options.input, options.output, options.target_risk, options.per, layout)
     _warn(*found.caveats)
     if found.contexts_cut:
         _warn(f"{found.contexts_cut} contexts do not fit the model's window and were cut (context_cut in their lines)")
     if found.errors:
         _warn(f"{found.errors} questions could not be put to the model (error in their lines)")
+    if found.unread:
+        _warn(f"{found.unread} rows are no questions (error in their lines)")
     print(
         f"{found.answered} of {found.questions} questions answered, the rest withheld: {options.output}",
         file=sys.stderr if is_stream(options.output) else sys.stdout,

@@ -229,5 +229,14 @@ def answer_questions(
 def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Question]) -> bool:
     """Whether the whole lines of a file are about the first of these questions."""
     known = [own.question for own in file.read_whole(folder)]
-    asked = [(q.id, q.question, q.context, q.references) for q in questions[: len(known)]]
-    return asked == [(q.id, q.question, q.context, q.references) for q in known]
+    return len(known) <= len(questions) and all(map(is_same_question, known, questions))
+
+
+def is_same_question(known: Question, asked: Question) -> bool:
+    """Whether what a line of predictions knows of its question is true of another one."""
+    return (known.id, known.question, known.context, known.references) == (
+        asked.id,
+        asked.question,
+        asked.context,
+        asked.references,
+    )

@@ -110,6 +110,20 @@ def test_a_raw_tsv_with_rows_that_begin_with_a_quote(tmp_path: Path) -> None:
     ]
 
 
+def test_a_quote_that_is_never_closed_is_not_looked_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aspire_llm.data.tables._LONGEST_FIELD", 100)
+    path = tmp_path / "d.csv"
+    path.write_text('question,answer\na?,1\n"b?,2\n' + "c?,3\n" * 40)
+    (problem,) = check_data(path).problems
+    assert (problem.row, problem.message) == (
+        3,
+        "not a row of a table: field larger than field limit (100); close its quotes",
+    )
+    assert check_data(path).questions == 41
+
+
 def test_a_stray_quote_in_csv_costs_its_own_row(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text('question,answer\na?,1\n"Heroes" who?,2\nc?,"3\nd?,4\ne?,"5\n6"\n')

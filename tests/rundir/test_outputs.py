@@ -99,9 +99,15 @@ def test_standard_input_and_output(whole: Path, answered: bytes, tmp_path: Path,
     assert b"of 11 questions answered" in captured.err
     assert set(tmp_path.iterdir()) == before
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"question": "Who?"}\n{"question": \n')))
+    assert main(["predict", str(whole), "--input", "-", "--output", "-"]) == 0
+    good, bad = map(json.loads, capfdbinary.readouterr().out.splitlines())
+    assert (good["question"], good["error"]) == ("Who?", None)
+    assert bad["id"] == "stdin.jsonl:2"
+    assert bad["error"].startswith("stdin.jsonl, row 2: not JSON")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"question": \n')))
     assert main(["predict", str(whole), "--input", "-", "--output", "-"]) == 2
     captured = capfdbinary.readouterr()
-    assert captured.err.startswith(b"aspire-llm: stdin.jsonl, row 2")
+    assert captured.err.startswith(b"aspire-llm: stdin.jsonl: none of its 1 rows is a question (row 1: not JSON")
     assert not captured.out
 
 

@@ -7,10 +7,12 @@ from aspire_llm.data.reading import check_data, load_marked, load_questions
 from aspire_llm.data.run_data import load_splits
 from aspire_llm.data.sources import find_path, plain_name
 from aspire_llm.data.splits import split_questions
+from aspire_llm.data.streaming import QuestionStream
 
 __all__ = [
     "DataReport",
     "Problem",
+    "QuestionStream",
     "as_question",
     "chat_turns",
     "check_data",

@@ -87,7 +87,8 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
 
     number = 0
     try:
-        with parquet.ParquetFile(path) as file:
+        # Without these a whole row group, which may be the whole file, is read at once.
+        with parquet.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
             # Of two columns of one name, a row as a dict would hold the last.
             if twice := repeated_name(file.schema_arrow.names):
                 yield Problem(str(path), None, f"the column {twice!r} stands twice; rename or remove one of them")
@@ -98,7 +99,7 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
                     yield Row(number, record)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         message = f"not a Parquet file that can be read: {first_line(error)}"
-        yield Problem(str(path), number + 1 if number else None, message)
+        yield Problem(str(path), number + 1 if number else None, message, is_end=True)
 
 
 def first_line(error: Exception) -> str:

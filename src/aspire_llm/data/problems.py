@@ -13,11 +13,16 @@ class Problem:
             count), a row of a table (in CSV and TSV the header is row 1, as in a spreadsheet), an entry of the list
             in a JSON document (an article, a story, a question).
         message: What was got and what was expected, on one line.
+        id: What the question that it keeps from being read is called, or would be; empty where no one question is
+            meant.
+        is_end: Whether nothing behind it was read.
     """
 
     file: str
     row: int | None
     message: str
+    id: str = ""
+    is_end: bool = False
 
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file}, row {self.row}"

@@ -10,7 +10,7 @@ from aspire_llm.data.literals import unfold
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.rows import Row
 from aspire_llm.data.sources import Part, open_source
-from aspire_llm.data.validation import Draft, Fault, Format, InvalidValueError, Record, build_question
+from aspire_llm.data.validation import Draft, Fault, Format, InvalidValueError, Record, build_question, id_of
 from aspire_llm.errors import DataError
 from aspire_llm.records import Mark, Question
 
@@ -43,7 +43,7 @@ def load_questions(
     """
     if limit is not None and limit < 1:
         raise DataError(f"limit is {limit}; expected a number of questions, 1 or more")
-    return _load(_Scan(require_answers=require_answers), source, split, limit)
+    return _load(Scan(require_answers=require_answers), source, split, limit)
 
 
 def load_marked(source: str | Path) -> tuple[list[Question], dict[str, Mark]]:
@@ -56,11 +56,11 @@ def load_marked(source: str | Path) -> tuple[list[Question], dict[str, Mark]]:
     Raises:
         DataError: As in `load_questions`.
     """
-    scan = _Scan(require_answers=True, marks={})
+    scan = Scan(require_answers=True, marks={})
     return _load(scan, source), scan.marks or {}
 
 
-def _load(reader: "_Scan", source: str | Path, split: str | None = None, limit: int | None = None) -> list[Question]:
+def _load(reader: "Scan", source: str | Path, split: str | None = None, limit: int | None = None) -> list[Question]:
     """All questions of a source; DataError at the first problem."""
     questions: list[Question] = []
     scan = reader.items(source, split)
@@ -81,7 +81,7 @@ def _load(reader: "_Scan", source: str | Path, split: str | None = None, limit: 
 
 def check_data(source: str | Path, *, split: str | None = None, require_answers: bool = True) -> DataReport:
     """Read a data set as `load_questions` does, and report everything that is wrong with it instead of raising."""
-    scan = _Scan(require_answers=require_answers)
+    scan = Scan(require_answers=require_answers)
     problems: list[Problem] = []
     questions = unanswerable = 0
     groups = set()
@@ -96,18 +96,20 @@ def check_data(source: str | Path, *, split: str | None = None, require_answers:
 
 
 @dataclass
-class _Scan:
+class Scan:
     """One walk over a source, which yields its questions and its problems in order.
 
     Attributes:
         require_answers: As in `load_questions`.
         marks: What people said of answers so far, by the question's id; None where no mark is read.
+        ends_at_unknown: Whether a row whose structure is not known, before any whose is, ends the reading of its file.
         formats: The format of every file read so far.
         seen: Every id so far, with its place and its question.
     """
 
     require_answers: bool
     marks: dict[str, Mark] | None = None
+    ends_at_unknown: bool = True
     formats: list[str] = field(default_factory=list)
     seen: dict[str, tuple[str, Question]] = field(default_factory=dict)
 
@@ -116,9 +118,10 @@ class _Scan:
             if isinstance(part, Problem):
                 yield part
             else:
-                yield from self._part(part)
+                yield from self.part(part)
 
-    def _part(self, part: Part) -> Iterator[Question | Problem]:
+    def part(self, part: Part) -> Iterator[Question | Problem]:
+        """The same of one file."""
         rows_format = None
         is_empty = True
         with_marks = self.marks is not None
@@ -130,8 +133,11 @@ class _Scan:
             if rows_format is None:
                 rows_format = _recognise(row.record, _FORMATS_WITH_MARKS if with_marks else _FORMATS)
                 if rows_format is None:
-                    yield Problem(part.label, row.number, _unknown_structure(row.record))
-                    return
+                    is_empty, message = False, _unknown_structure(row.record)
+                    yield Problem(part.label, row.number, message, is_end=self.ends_at_unknown)
+                    if self.ends_at_unknown:
+                        return
+                    continue
                 self.formats.append(rows_format.name)
             for index, draft in enumerate(_drafts(rows_format, row.record), 1):
                 is_empty = False
@@ -139,23 +145,23 @@ class _Scan:
                 if isinstance(item, Problem):
                     yield item
                 else:
-                    yield from self._unless_repeated(item, part, row.number, draft.where, rows_format)
+                    yield from self.unless_repeated(item, part, row.number, draft.where, rows_format)
         if is_empty:
             yield Problem(part.label, None, "holds no questions")
 
     def _build(self, draft: Draft | Fault, part: Part, row: int, index: int) -> Question | Problem:
-        if isinstance(draft, Fault):
-            return Problem(part.label, row, _at(draft.where, draft.message))
         identifier = f"{part.name}:{row}:{index}" if draft.where else f"{part.name}:{row}"
+        if isinstance(draft, Fault):
+            return Problem(part.label, row, _at(draft.where, draft.message), identifier)
         try:
             question = build_question(draft, fallback_id=identifier, require_answers=self.require_answers)
         except InvalidValueError as error:
-            return Problem(part.label, row, _at(draft.where, str(error)))
+            return Problem(part.label, row, _at(draft.where, str(error)), id_of(draft, identifier))
         if self.marks is not None and draft.mark is not None:
             self.marks[question.id] = draft.mark
         return question
 
-    def _unless_repeated(
+    def unless_repeated(
         self, question: Question, part: Part, row: int, where: str, rows_format: Format
     ) -> Iterator[Question | Problem]:
         """The question; a problem if its id is taken; nothing if it is a repetition that the format allows."""
@@ -164,7 +170,7 @@ class _Scan:
             yield question
         elif not (rows_format.repeats and earlier == question):
             message = f"the id {question.id!r} is taken by {place}; ids must be unique"
-            yield Problem(part.label, row, _at(where, message))
+            yield Problem(part.label, row, _at(where, message), question.id)
 
 
 def _unfolded_rows(part: Part, unfold: Callable[[Record], Record]) -> Iterator[Row | Problem]:

@@ -104,6 +104,14 @@ def build_question(draft: Draft, *, fallback_id: str, require_answers: bool) -> 
     )
 
 
+def id_of(draft: Draft, fallback_id: str) -> str:
+    """What the question of a draft is called, whatever else may be wrong with it."""
+    try:
+        return _identifier(draft.id, "'id'") or fallback_id
+    except InvalidValueError:
+        return fallback_id
+
+
 def each(
     label: str, items: Iterable[Item], drafts: Callable[[Item], Iterable[Draft | Fault]]
 ) -> Iterator[Draft | Fault]:

@@ -15,10 +15,13 @@ from aspire_llm.records import (
     SampledAnswer,
     ScoredAnswer,
     Unanswered,
+    Unread,
     UntunedAnswer,
 )
 from aspire_llm.results.answers import answer_from_json, answer_to_json
 from aspire_llm.rundir.files import Lines
+
+Outcome = Prediction | Unanswered | Unread
 
 # What a line says of an answer, so that one without an answer has the same keys.
 _OF_AN_ANSWER = (
@@ -63,11 +66,12 @@ def stored_to_json(prediction: Prediction) -> dict[str, Any]:
     return {
         **prediction_to_json(prediction),
         **mark,
-        "beams": [_beam_to_json(*own) for own in zip_longest(evidence.beams, evidence.beam_states)],
+        "beams": [beam_to_json(*own) for own in zip_longest(evidence.beams, evidence.beam_states)],
     }
 
 
-def _beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
+def beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
+    """A hypothesis of the search, with its log-odds by the hidden states where they are known."""
     return answer_to_json(beam) | ({} if states is None else {"states": states})
 
 
@@ -98,23 +102,23 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
     )
 
 
-def outcome_to_json(outcome: Prediction | Unanswered) -> dict[str, Any]:
-    """A line of what `aspire-llm predict` writes: a prediction with `error` null, or a question with its error."""
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    """A line of what `aspire-llm predict` writes: a prediction with `error` null, or what there is with its error."""
     if isinstance(outcome, Prediction):
         return {**prediction_to_json(outcome), "error": None}
-    return {
-        **_question_to_json(outcome.question),
-        **dict.fromkeys(_OF_AN_ANSWER),
-        "abstained": True,
-        "why": "the question could not be put to the model",
-        "error": outcome.error,
-    }
+    if isinstance(outcome, Unread):
+        asked, why = _question_to_json(Question(outcome.id, "")) | {"question": None}, "the row is no question"
+    else:
+        asked, why = _question_to_json(outcome.question), "the question could not be put to the model"
+    return {**asked, **dict.fromkeys(_OF_AN_ANSWER), "abstained": True, "why": why, "error": outcome.error}
 
 
-def outcome_from_json(line: Mapping[str, Any]) -> Prediction | Unanswered:
+def outcome_from_json(line: Mapping[str, Any]) -> Outcome:
     """The record that `outcome_to_json` wrote."""
     if line["error"] is None:
         return prediction_from_json(line)
+    if line["question"] is None:
+        return Unread(str(line["id"]), str(line["error"]))
     return Unanswered(_question_from_json(line), str(line["error"]))
 
 
@@ -165,7 +169,7 @@ def _predictions(name: str) -> Lines[Prediction]:
     return Lines(name, "prediction", stored_to_json, prediction_from_json)
 
 
-def outcome_file(name: str) -> Lines[Prediction | Unanswered]:
+def outcome_file(name: str) -> Lines[Outcome]:
     """What `aspire-llm predict` writes, under any name."""
     return Lines(name, "prediction", outcome_to_json, outcome_from_json)
 

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
@@ -80,30 +81,31 @@ class Lines(Generic[T]):
         Raises:
             RunDirectoryError: The file is missing, or a line holds something else.
         """
-        return self._read(folder, partial_line_is_read=True)
+        return list(self.each(folder))
 
     def read_whole(self, folder: Path) -> list[T]:
         """Read the records whose lines are whole; the last one may be cut off, where a process was killed."""
-        return self._read(folder, partial_line_is_read=False)
+        return list(self.each(folder, partial_line_is_read=False))
 
-    def _read(self, folder: Path, *, partial_line_is_read: bool) -> list[T]:
-        path, records = folder / self.name, []
+    def each(self, folder: Path, *, partial_line_is_read: bool = True) -> Iterator[T]:
+        """The records one after the other, read as they are asked for; otherwise as `read` and `read_whole`."""
+        path = folder / self.name
         try:
             with path.open(encoding="utf-8") as file:  # not splitlines(): answers may hold other line separators
                 for number, line in enumerate(file, 1):
                     if not partial_line_is_read and not line.endswith("\n"):
                         break
                     try:
-                        records.append(self.from_json(_parsed(line)))
+                        record = self.from_json(_parsed(line))
                     except _BROKEN as error:
                         raise RunDirectoryError(
                             f"{path} line {number} holds no {self.holds} ({_reason(error)}); make it again"
                         ) from error
+                    yield record
         except FileNotFoundError as error:
             raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
         except UnicodeDecodeError as error:
             raise RunDirectoryError(f"{path} is no UTF-8 text; make it again") from error
-        return records
 
     def write(self, folder: Path, records: Sequence[T]) -> None:
         """Write all records anew, whole or not at all."""
@@ -144,34 +146,41 @@ class Lines(Generic[T]):
         done = _drop_partial(path, len(items), size)
         if done < len(items) or not path.is_file():
             with path.open("ab") as file:
-                self.pour(file, title, items, size, compute, done=done)
+                self.pour(file, title, items[done:], size, compute, total=len(items), done=done)
         return self.read(folder)
 
     def pour(
         self,
         file: BinaryIO,
         title: str,
-        items: Sequence[Any],
+        items: Iterable[Any],
         size: int,
         compute: Callable[[Sequence[Any]], Sequence[T]],
         *,
+        total: int,
         done: int = 0,
-    ) -> list[T]:
-        """Write the records of items to an open file as they are computed, from the item number `done` on.
+    ) -> None:
+        """Write the records of items to an open file as they are computed; `size` items are in memory at a time.
 
-        Returns:
-            What was written; otherwise as `fill`.
+        Args:
+            file: To write to.
+            title, size, compute: As in `fill`.
+            items: One per line.
+            total: How many lines there will be, for the progress bar.
+            done: How many of them were there before.
         """
-        written: list[T] = []
-        with progress(title, len(items), done=done) as bar:
-            for start in range(done, len(items), size):
-                part = items[start : start + size]
-                records = compute(part)
-                file.write("".join(f"{self._line(record)}\n" for record in records).encode())
+        rest = iter(items)
+        with progress(title, total, done=done, unit="questions") as bar:
+            while part := list(islice(rest, size)):
+                file.write("".join(f"{self._line(record)}\n" for record in compute(part)).encode())
                 file.flush()
-                written += records
                 bar.update(len(part))
-        return written
+
+    def keep_parts(self, folder: Path, size: int) -> None:
+        """Drop what stands behind the last whole part of `size` lines; a missing file becomes an empty one."""
+        path = folder / self.name
+        path.touch()
+        _cut(path, _whole_lines(path) // size * size)
 
     def _line(self, record: T) -> str:
         return json.dumps(self.to_json(record), ensure_ascii=False, allow_nan=False)
@@ -196,12 +205,20 @@ def _drop_partial(path: Path, num_items: int, size: int) -> int:
     """Cut a JSON Lines file after its last whole part; the number of lines kept."""
     if not path.is_file():
         return 0
-    content = path.read_bytes()
-    lines = content.count(b"\n")
+    lines = _whole_lines(path)
     kept = num_items if lines >= num_items else lines - lines % size
-    end = 0
-    for _ in range(kept):
-        end = content.index(b"\n", end) + 1
-    if end < len(content):
-        os.truncate(path, end)
+    _cut(path, kept)
     return kept
+
+
+def _whole_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(line.endswith(b"\n") for line in file)
+
+
+def _cut(path: Path, num_lines: int) -> None:
+    """Drop what stands behind the first lines of a file."""
+    with path.open("rb") as file:
+        end = sum(len(line) for line in islice(file, num_lines))
+    if end < path.stat().st_size:
+        os.truncate(path, end)
