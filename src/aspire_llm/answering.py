@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +12,7 @@ from aspire_llm.data import Problem, QuestionStream, as_question, read_passage
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
+from aspire_llm.progress import warn
 from aspire_llm.records import Prediction, Question, Unread
 from aspire_llm.results.chosen_fields import Layout, with_candidates
 from aspire_llm.results.identity import digest_of_run
@@ -99,7 +99,7 @@ def predict_file(
         total, problems = questions.count()
         if problems:
             said = f"{problems} of {total} rows are no questions (error in their lines); the others are answered"
-            print(f"aspire-llm: warning: {said}", file=sys.stderr)
+            warn(said)
         if is_stream(output):
             with open_stream(output) as stream:
                 answers = _FileAnswers.of(load(), questions, total, size)

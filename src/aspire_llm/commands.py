@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from aspire_llm.methods.answer_set import AnswerSet
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import resolve_methods
 from aspire_llm.pipeline import Pipeline
+from aspire_llm.progress import warn
 from aspire_llm.records import Mark, Prediction, Question, Split
 from aspire_llm.report import guarantees_text, write_comparison, write_report, write_tables
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
@@ -208,7 +208,7 @@ def _judged(data: str) -> tuple[list[Question], dict[str, Mark]]:
     if not judged:
         raise DataError(f"{data}: none of {len(questions)} rows has a mark ('correct') or a reference")
     if left_out := len(questions) - len(judged):
-        _warn(f"{left_out} of {len(questions)} rows of {data} have neither a mark nor a reference and are left out")
+        warn(f"{left_out} of {len(questions)} rows of {data} have neither a mark nor a reference and are left out")
     return judged, marks
 
 
@@ -217,14 +217,10 @@ def _say_unused(answered: Sequence[Prediction], data: str) -> None:
     marked = [own for own in answered if own.mark is not None]
     others = [own for own in marked if own.mark and not is_same_answer(own.sampled.text, own.mark.answer)]
     if others:
-        _warn(
+        warn(
             f"{len(others)} of {len(marked)} marks of {data} are about other answers than this run gives; "
             f"{sum(own.correct is None for own in others)} of these questions have no reference either and are left out"
         )
-
-
-def _warn(warning: str) -> None:
-    print(f"aspire-llm: warning: {warning}", file=sys.stderr)
 
 
 def _unseen(questions: Sequence[Question], data: str, pipeline: Pipeline) -> Sequence[Question]:

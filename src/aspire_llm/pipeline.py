@@ -19,6 +19,7 @@ from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.catalogue import score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import CHEAP, resolve_methods
+from aspire_llm.progress import warn
 from aspire_llm.records import Split
 from aspire_llm.report import write_report, write_tables
 from aspire_llm.results.calibration import caveats
@@ -212,7 +213,7 @@ class Pipeline:
         rule = self.answers.calibrate()
         self.answers.predict(rule)
         for caveat in caveats(rule, NOVELTY.read(self.folder)):
-            print(f"aspire-llm: warning: {caveat}", file=sys.stderr)
+            warn(caveat)
 
     def _forget_predictions(self) -> None:
         """Those of an earlier version, which were made without what is learned now."""

@@ -73,3 +73,9 @@ def progress(title: str, total: int, *, done: int = 0, unit: str = "") -> Iterat
     started = time.monotonic()
     yield _Lines(title, total, done, unit)
     print(f"{title}: done ({total}) in {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+
+
+def warn(*warnings: str) -> None:
+    """What a user must know, a line each on standard error."""
+    for warning in warnings:
+        print(f"aspire-llm: warning: {warning}", file=sys.stderr)

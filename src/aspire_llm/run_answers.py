@@ -1,6 +1,5 @@
 """The answers of a run to its splits: made where they are lacking, and decided anew by what is fitted on them."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from aspire_llm.errors import DataError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE, AnswerSet
 from aspire_llm.methods.catalogue import UNTUNED
 from aspire_llm.methods.fused import fit_validation_fused
+from aspire_llm.progress import warn
 from aspire_llm.records import Mark, Prediction, Question, Split, Unanswered, UntunedAnswer
 from aspire_llm.results.calibration import CALIBRATION, calibrate, decision_rule
 from aspire_llm.results.fused import FUSED
@@ -81,10 +81,8 @@ class RunAnswers:
             answered = LABELLED_PREDICTIONS.read(self.folder)
         else:
             if source:
-                print(
-                    f"aspire-llm: warning: the answers to {source} are gone: the run's own calibration split "
-                    "is used; calibrate --data again",
-                    file=sys.stderr,
+                warn(
+                    f"the answers to {source} are gone: the run's own calibration split is used; calibrate --data again"
                 )
             answered, source = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule), None
         calibrated = calibrate(self.config, answered, self.validation, rule, asked)
