@@ -96,7 +96,7 @@ def test_a_part_of_another_run_is_not_taken_for_ours(finished: Path, tmp_path: P
 @pytest.mark.parametrize("data", ["..", ".", "/"])
 def test_no_name_of_data_reaches_beyond_the_evaluations(finished: Path, data: str, capsys, monkeypatch) -> None:
     questions = [Question("0", "Where?", ("Paris",))]
-    monkeypatch.setattr("aspire_llm.commands.load_questions", lambda *_args, **_keywords: questions)
+    monkeypatch.setattr("aspire_llm.commands.load_marked", lambda _source: (questions, {}))
     monkeypatch.chdir(finished / "task_adapter")
     before = {path for path in finished.rglob("*") if "evaluations" not in path.parts}
     for _ in range(2):
