@@ -31,7 +31,7 @@ class StubPredictor:
     parts_left: int | None = None
 
     @classmethod
-    def load(cls, run: Path, *, target_risk: float | None = None) -> "StubPredictor":
+    def load(cls, run: Path, *, target_risk: float | None = None, per: str | None = None) -> "StubPredictor":
         return cls()
 
     def predict_each(self, questions: Sequence[Question]) -> list[Prediction | Unanswered]:
