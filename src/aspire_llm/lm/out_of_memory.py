@@ -2,11 +2,6 @@
 
 import logging
 
-from accelerate.utils.memory import (  # type: ignore[import-untyped]
-    clear_device_cache,
-    should_reduce_batch_size,
-)
-
 from aspire_llm.errors import ModelError
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +20,11 @@ def smaller_after(error: RuntimeError, size: int) -> int:
         RuntimeError: The same, where it is about something else.
         ModelError: There was one item.
     """
+    from accelerate.utils.memory import (  # type: ignore[import-untyped]  # imports torch, which may not be there yet
+        clear_device_cache,
+        should_reduce_batch_size,
+    )
+
     if not should_reduce_batch_size(error):
         raise error
     if size == 1:
