@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SoftPrompt
 from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Question
@@ -97,6 +98,17 @@ def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_
         list(zip(sequences[i : i + num_beams], scores[i : i + num_beams], strict=True))
         for i in range(0, len(sequences), num_beams)
     ]
+
+
+def beams_equal_generate(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> Decoded:
+    """Hold four beams of ten tokens against `generate`; what was decoded."""
+    decoded = beam_search(model, prompts, num_beams=4, max_new_tokens=10)
+    theirs = generate(model, prompts, num_beams=4, max_new_tokens=10, length_penalty=0.0)
+    assert any(h.terminated for row in decoded.hypotheses for h in row)
+    for ours, expected in zip(decoded.hypotheses, theirs, strict=True):
+        assert [h.token_ids for h in ours] == [sequence for sequence, _ in expected]
+        assert [sum(h.token_log_probs) for h in ours] == pytest.approx([score for _, score in expected], abs=1e-4)
+    return decoded
 
 
 def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:

@@ -1,7 +1,12 @@
 """What a run directory holds, for tests."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
+
+from aspire_llm import Prediction, Question, SelectivePredictor
 
 
 def scores_of(folder: Path, name: str) -> list[float]:
@@ -18,3 +23,17 @@ def given(line: dict) -> str:
     """The likeliest answer of a stored prediction, withheld or not."""
     assert (line["answer"] is None) == line["abstained"] == (line["withheld_answer"] is not None)
     return line["withheld_answer"] if line["abstained"] else line["answer"]
+
+
+def killed_at_second_call(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the user interrupt the second part of the questions; how many each call was about, as they come."""
+    answer, calls = SelectivePredictor.predict, []
+
+    def killed(self: SelectivePredictor, questions: Sequence[Question]) -> list[Prediction]:
+        calls.append(len(questions))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return answer(self, questions)
+
+    monkeypatch.setattr(SelectivePredictor, "predict", killed)
+    return calls

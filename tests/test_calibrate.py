@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stored import killed_at_second_call
 
 from aspire_llm import Question, SelectivePredictor
 from aspire_llm.cli import main
@@ -248,16 +249,7 @@ def test_a_killed_command_leaves_the_calibration_that_was(
     rows = [{"question": f"Where was organ {i} built?", "answer": "Rome"} for i in range(70)]
     other = tmp_path / "production.jsonl"
     other.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    answer = SelectivePredictor.predict
-    calls: list[int] = []
-
-    def killed(self: SelectivePredictor, questions: list[Question]) -> list[Prediction]:
-        calls.append(len(questions))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return answer(self, questions)
-
-    monkeypatch.setattr(SelectivePredictor, "predict", killed)
+    calls = killed_at_second_call(monkeypatch)
     assert calibrate(run, "--data", str(other)) == 130
     assert (run / "calibration.json").read_bytes() == before
     assert not LABELLED_PREDICTIONS.exists(run)

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stored import killed_at_second_call
 
-from aspire_llm import Question, SelectivePredictor
+from aspire_llm import Question
 from aspire_llm.cli import main
 from aspire_llm.config_files import load_config
 from aspire_llm.records import Evidence, Mark, Prediction, SampledAnswer, ScoredAnswer
@@ -181,16 +182,7 @@ def test_a_killed_calibration_goes_on_and_the_marks_of_the_last_call_count(
     run: Path, live: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (run / "calibration.json").read_bytes()
-    answer = SelectivePredictor.predict
-    calls: list[int] = []
-
-    def killed(self: SelectivePredictor, questions: list[Question]) -> list[Prediction]:
-        calls.append(len(questions))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return answer(self, questions)
-
-    monkeypatch.setattr(SelectivePredictor, "predict", killed)
+    calls = killed_at_second_call(monkeypatch)
     assert calibrated(run, write(tmp_path / "marked.jsonl", marked(live, lambda place: False))) == 130
     assert (run / "calibration.json").read_bytes() == before
     assert not LABELLED_PREDICTIONS.exists(run)

@@ -12,13 +12,13 @@ from aspire_llm.errors import ConfigError, DataError, RunDirectoryError
 from aspire_llm.pipeline import Pipeline
 from aspire_llm.records import Prediction, Question, Split
 from aspire_llm.report import cascade_text, contenders
+from aspire_llm.results.calibration import score_name
 from aspire_llm.results.cascade import (
     CASCADE,
     CascadeRun,
     CertifiedCascade,
     certify_pairs,
     judged_pairs,
-    score_name,
 )
 from aspire_llm.results.common_answers import CommonAnswers, StoredAnswers
 from aspire_llm.results.identity import digest_of_run

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aspire_llm.records import Split
+from aspire_llm.report.guarantees import jointly
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
 from aspire_llm.report.writers import as_text
 from aspire_llm.results.cascade import CertifiedCascade, Promise
@@ -84,11 +85,7 @@ def cascade_text(cascade: CertifiedCascade, compared: Sequence[Sequence[Contende
         compared: Of each target, what `contenders` found.
     """
     sentences = [f"{cascade.sentence(own)} ({own.guarantee.conditions})" for own in cascade.promises]
-    joint = sum(own.guarantee.target.delta for own in cascade.promises)
-    if len(cascade.promises) > 1 and joint < 1.0:
-        sentences.append(
-            f"Each holds with its own certainty; all of them together with at least {100 * (1 - joint):g}%."
-        )
+    sentences += jointly(len(cascade.promises), sum(own.guarantee.target.delta for own in cascade.promises))
     rows = [own for part in compared for own in part]
     tables = [_figures(rows)]
     if any(own.test is not None for own in rows):

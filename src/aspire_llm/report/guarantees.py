@@ -59,14 +59,25 @@ def guarantees_table(guarantees: Sequence[tuple[Guarantee, Realised | None]], jo
         notes.append(
             f"Nothing is certified for questions {those}: answers to them are withheld. calibration.json says why."
         )
-    if len(guarantees) > 1 and joint < 1.0:
-        notes.append(f"Each holds with its own certainty; all of them together with at least {100 * (1 - joint):.4g}%.")
+    notes += jointly(len(guarantees), joint)
     if any(result is not None for result in found):
         notes.append(
             "On test: the run's own test questions, which had no part in it. What is promised is about all such "
             "questions; the share on these scatters around it, within the interval."
         )
     return Table("guarantees", "What is certified, and what came of it", columns, notes)
+
+
+def jointly(count: int, delta: float) -> list[str]:
+    """With which certainty several promises hold together, in a sentence; nothing where there is one, or none does.
+
+    Args:
+        count: Of the promises.
+        delta: The largest probability that any of them fails.
+    """
+    if count < 2 or delta >= 1.0:
+        return []
+    return [f"Each holds with its own certainty; all of them together with at least {100 * (1 - delta):.4g}%."]
 
 
 def guarantees_text(calibrated: Calibrated, predictions: Sequence[Prediction], novelty_level: float) -> str:

@@ -191,7 +191,7 @@ def calibrate(
         asked["", config.score.target_risk] = RiskTarget(config.score.target_risk, config.score.delta)
     if not asked or not known:
         return Calibrated(confidence)
-    level, score = config.score.novelty_level, "fused" if isinstance(rule.scoring, FusedScore) else "aspire"
+    level, score = config.score.novelty_level, score_name(rule.scoring)
     piloted = [own for own in map(rule.decide_again, validation()) if own.correct is not None]
     calibration, pilot = judged_scores(known, level), judged_scores(piloted, level)
     guarantees, slices = [], []
@@ -206,6 +206,11 @@ def calibrate(
         guarantees = [own.not_below(lowest) for own in guarantees]
         slices = [own.not_below(lowest) for own in slices]
     return Calibrated(confidence, tuple(guarantees), slices=tuple(slices))
+
+
+def score_name(scoring: Scoring) -> str:
+    """What guarantees call a score."""
+    return "fused" if isinstance(scoring, FusedScore) else "aspire"
 
 
 def sliced_scores(predictions: Iterable[Prediction], field: str, novelty_level: float) -> dict[str, JudgedScores]:

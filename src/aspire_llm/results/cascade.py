@@ -12,7 +12,7 @@ from aspire_llm.records import Split
 from aspire_llm.results.common_answers import CommonAnswers
 from aspire_llm.results.identity import digest_of_run
 from aspire_llm.rundir.files import Document
-from aspire_llm.selection import Certified, FusedScore, Guarantee, RiskTarget, Scoring, guarantee
+from aspire_llm.selection import Certified, Guarantee, RiskTarget, guarantee
 from aspire_llm.selection.cascading import JudgedPairs, LogOdds, ThresholdPath
 
 
@@ -154,8 +154,3 @@ def certify_pairs(pairs: Mapping[Split, JudgedPairs], target: RiskTarget, *, sco
         return Promise(promised)
     by_small = calibration.weights @ calibration.by_small(np.array([promised.outcome.threshold]))[0]
     return Promise(promised, float(by_small))
-
-
-def score_name(scoring: Scoring) -> str:
-    """What guarantees call a score."""
-    return "fused" if isinstance(scoring, FusedScore) else "aspire"
