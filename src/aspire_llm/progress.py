@@ -62,7 +62,7 @@ def progress(title: str, total: int, *, done: int = 0, unit: str = "") -> Iterat
         title: What is done.
         total: How many units there are.
         done: How many of them were finished before.
-        unit: What they are called; where it is given, plain lines say how many are done a second and the time left.
+        unit: What they are called; where it is given, plain lines say how many are done per second and the time left.
     """
     if sys.stderr.isatty():
         with tqdm(

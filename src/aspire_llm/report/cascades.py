@@ -103,7 +103,7 @@ def _figures(rows: Sequence[Contender]) -> Table:
         Column("test_answered", "Answered on test [95%]", coverage, Kind.PERCENT),
         Column("test_wrong", "Wrong of these [95%]", risk, Kind.PERCENT),
         Column("asks_large", "Large is asked", [Estimate(own.asks_large) for own in rows], Kind.PERCENT),
-        Column("seconds", "Seconds a question", [Estimate(own.seconds) for own in rows], Kind.NUMBER),
+        Column("seconds", "Seconds per question", [Estimate(own.seconds) for own in rows], Kind.NUMBER),
     ]
     notes = [
         "All of them are certified on the same calibration questions, and held against the same test questions, which "
