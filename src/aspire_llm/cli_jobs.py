@@ -6,6 +6,7 @@ Libraries take seconds to import, so each imports what it needs.
 import shlex
 import sys
 from argparse import Namespace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,28 @@ def drift_job(options: Namespace) -> None:
     from aspire_llm.monitoring import drift
 
     print(drift(options.run, options.input, options.labelled, options.target_risk))
+
+
+def serve_job(options: Namespace) -> None:
+    """`aspire-llm serve`."""
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client", "fastapi_offline") if not find_spec(name)]
+    if missing:
+        raise ConfigError(f"serve needs {', '.join(missing)}; pip install 'aspire-llm[serve]'")
+    from aspire_llm.serving.server import serve
+    from aspire_llm.serving.settings import ApiKeys, ServerSettings
+
+    settings = ServerSettings(
+        host=options.host,
+        port=options.port,
+        root_path=options.root_path.rstrip("/"),
+        keys=ApiKeys.read(options.api_key_file) if options.api_key_file else ApiKeys(),
+        max_waiting=options.max_waiting,
+        max_batch=options.max_batch,
+        timeout=options.timeout,
+        system="ignore" if options.ignore_system else "context",
+        log_texts=options.log_texts,
+    )
+    serve(options.runs, settings, device=options.device)
 
 
 def evaluate_job(options: Namespace) -> None:

@@ -17,5 +17,9 @@ class ModelError(AspireError, ValueError):
     """A model folder, its tokenizer or its window does not fit what was asked of it."""
 
 
+class TooLongError(ModelError):
+    """A question does not fit the model's window, even without its context."""
+
+
 class RunDirectoryError(AspireError, RuntimeError):
     """A run directory lacks a file, holds a broken one, or belongs to another configuration."""

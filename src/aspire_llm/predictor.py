@@ -14,12 +14,8 @@ from aspire_llm.data import as_question
 from aspire_llm.demo import find_run
 from aspire_llm.errors import AspireError, DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.cache.expanded import check_readable
-from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded, Hypothesis
-from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.model_files import check_model
 from aspire_llm.lm.prompt_states import states_of
@@ -31,6 +27,7 @@ from aspire_llm.results.calibration import caveats
 from aspire_llm.results.fitted import Fitted
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.states import StatesReadout
+from aspire_llm.run_loading import decode_likeliest, load_adapted, load_model, new_encoder
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.selection import DecisionRule, Guarantee, NoveltyGuard, Part, SlicedGuarantee
 
@@ -98,13 +95,48 @@ class SelectivePredictor:
             ModelError: Its model cannot be loaded.
         """
         directory = RunDirectory.open(find_run(run))
-        config = directory.config
-        fitted = Fitted.read(directory.path, config, target_risk, per)
-        check_model(directory.path, config.model, config.prompts)
-        backbone = load_model(config, device)
-        model = load_adapted(backbone, config, directory.path)
-        encoder = new_encoder(backbone, config, EXAMPLES.read(directory.path))
-        return cls(model, encoder, config, fitted)
+        fitted = Fitted.read(directory.path, directory.config, target_risk, per)
+        check_model(directory.path, directory.config.model, directory.config.prompts)
+        return cls._on(load_model(directory.config, device), directory, fitted)
+
+    @classmethod
+    def load_all(cls, runs: Sequence[str | Path], *, device: str | None = None) -> "list[SelectivePredictor]":
+        """The predictors of several finished runs; those that read the same model in the same way share its weights.
+
+        Args:
+            runs: Their directories; ``demo`` is the one that ships with this package.
+            device: Another device than the runs were made on.
+
+        Raises:
+            RunDirectoryError: As of `load`.
+            ModelError: As of `load`.
+        """
+        backbones: dict[str, Backbone] = {}
+        predictors = []
+        for place, run in enumerate(runs):
+            directory = RunDirectory.open(find_run(run))
+            config = directory.config
+            fitted = Fitted.read(directory.path, config)
+            check_model(directory.path, config.model, config.prompts)
+            read_by = repr((config.model, config.prompts, config.dtype, config.speed, device or config.device))
+            if read_by not in backbones:
+                backbones[read_by] = load_model(config, device)
+            predictors.append(cls._on(backbones[read_by], directory, fitted, of=f"_{place}"))
+        return predictors
+
+    @classmethod
+    def _on(cls, backbone: Backbone, directory: RunDirectory, fitted: Fitted, of: str = "") -> "SelectivePredictor":
+        model = load_adapted(backbone, directory.config, directory.path, of=of)
+        encoder = new_encoder(backbone, directory.config, EXAMPLES.read(directory.path))
+        return cls(model, encoder, directory.config, fitted)
+
+    def rule_for(self, target_risk: float | None, per: str | None = None) -> DecisionRule:
+        """What decides with the threshold of a certified target, or, without one, by itself.
+
+        Raises:
+            ConfigError: That target was not asked for, or a field is given without one.
+        """
+        return self._fitted.rule_for(target_risk, per)
 
     def guarantee(self, target_risk: float, per: str | None = None) -> Guarantee | SlicedGuarantee | None:
         """What is certified for a share of wrong answers among those given, 0 to 1.
@@ -112,7 +144,17 @@ class SelectivePredictor:
         Raises:
             ConfigError: `aspire-llm calibrate` was not asked for that target.
         """
-        return self._fitted.rule_for(target_risk, per).guarantee
+        return self.rule_for(target_risk, per).guarantee
+
+    def encode(self, question: Question) -> EncodedPrompt:
+        """A question as the model reads it, for `predict_prompts`.
+
+        Raises:
+            DataError: It says nothing, or is no text.
+            ModelError: Its prompt does not fit the model's window.
+        """
+        with self.model.backbone.lock:
+            return self.encoder.prompt(as_question(question))
 
     def predict(
         self, questions: Sequence[str | Question], *, target_risk: float | None = None, per: str | None = None
@@ -143,8 +185,7 @@ class SelectivePredictor:
         prompts: dict[int, EncodedPrompt] = {}
         for place, question in enumerate(questions):
             try:
-                with self.model.backbone.lock:
-                    prompts[place] = self.encoder.prompt(as_question(question))
+                prompts[place] = self.encode(question)
             except AspireError as error:
                 outcomes[place] = Unanswered(question, str(error))
         outcomes |= zip(prompts, self.predict_prompts(list(prompts.values())), strict=True)
@@ -154,7 +195,7 @@ class SelectivePredictor:
         self, prompts: Sequence[EncodedPrompt], *, target_risk: float | None = None, per: str | None = None
     ) -> list[Prediction]:
         """Answer questions that are encoded already, in their order; otherwise as `predict`."""
-        rule = self._fitted.rule_for(target_risk, per)
+        rule = self.rule_for(target_risk, per)
         with self.model.backbone.lock:
             found = by_length(
                 [len(prompt.token_ids) for prompt in prompts],
@@ -217,48 +258,3 @@ class SelectivePredictor:
         if not question.references and question.answerable:
             return None
         return label(answer, question, self.rule.eval_threshold).rouge_l
-
-
-def load_model(config: RunConfig, device: str | None = None) -> Backbone:
-    """The frozen model of a configuration."""
-    backbone = load_backbone(
-        config.model,
-        device=device or config.device,
-        dtype=config.dtype,
-        speed=config.speed,
-        prompts=config.prompts,
-    )
-    check_readable(backbone)
-    return backbone
-
-
-def new_encoder(backbone: Backbone, config: RunConfig, examples: Sequence[Question]) -> Encoder:
-    """The encoder of a run: prompts leave room for both adapters and the longest answer."""
-    return Encoder(
-        backbone,
-        max_answer_tokens=config.stage2.max_new_tokens,
-        soft_tokens=sum(num_soft_tokens(backbone, config.stage1, config.stage3)),
-        examples=examples,
-    )
-
-
-def load_adapted(backbone: Backbone, config: RunConfig, folder: Path) -> AdaptedModel:
-    """θ + θp + θs of a run, without θs where it has none."""
-    task = load_adapter(backbone, TASK, folder / f"{TASK}_adapter")
-    if not config.stage3.enabled:
-        return AdaptedModel(backbone, task)
-    return AdaptedModel(backbone, task, load_adapter(backbone, SELF_EVALUATION, folder / f"{SELF_EVALUATION}_adapter"))
-
-
-def decode_likeliest(
-    model: AdaptedModel, prompts: Sequence[EncodedPrompt], config: RunConfig, states: StateRecorder | None = None
-) -> Decoded:
-    """Beam search as predictions use it; the first hypothesis of a question is ŷ*."""
-    return beam_search(
-        model,
-        prompts,
-        num_beams=config.stage2.num_beams,
-        max_new_tokens=config.stage2.max_new_tokens,
-        length_penalty=config.stage2.length_penalty,
-        states=states,
-    )

@@ -21,18 +21,13 @@ from aspire_llm.lm.memory import device_name
 from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.tokenization import EncodedPrompt
-from aspire_llm.predictor import (
-    SelectivePredictor,
-    decode_likeliest,
-    load_adapted,
-    load_model,
-    new_encoder,
-)
+from aspire_llm.predictor import SelectivePredictor
 from aspire_llm.records import LabelledAnswer, Question, Split, UntunedAnswer
 from aspire_llm.results.calibration import decision_rule
 from aspire_llm.results.fitted import Fitted, states_of_run
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.samples import SAMPLES
+from aspire_llm.run_loading import decode_likeliest, load_adapted, load_model, new_encoder
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.provenance import DataFacts, HardwareFacts, ModelFacts, Provenance, installed_versions
 from aspire_llm.selection import NoveltyGuard

@@ -132,9 +132,9 @@ class LoraAdapter:
 
     changes_weights = True
 
-    def __init__(self, backbone: Backbone, name: str, lora_config: LoraConfig) -> None:
-        self._backbone, self._name, self._lora_config = backbone, name, lora_config
-        model = backbone.model
+    def __init__(self, backbone: Backbone, kind: str, lora_config: LoraConfig, *, of: str = "") -> None:
+        self._backbone, self._kind, self._name, self._lora_config = backbone, kind, f"{kind}{of}", lora_config
+        model, name = backbone.model, self._name
         with warnings.catch_warnings():
             # Several adapters in one model, and replacing one, are what is wanted here.
             warnings.simplefilter("ignore", UserWarning)
@@ -162,7 +162,7 @@ class LoraAdapter:
             return cls(backbone, name, lora_config)
 
     def soft_tokens(self) -> Float[Tensor, "soft_tokens dim"]:
-        token_ids = _lora_token_ids(self._backbone, self._name)
+        token_ids = _lora_token_ids(self._backbone, self._kind)
         return self._backbone.embed(torch.tensor(token_ids, dtype=torch.long, device=self._backbone.device))
 
     @contextmanager
@@ -216,8 +216,15 @@ def save_adapter(adapter: Adapter, folder: Path) -> None:
     (folder / _CONFIG).write_text(json.dumps(adapter.config(), indent=2) + "\n", encoding="utf-8")
 
 
-def load_adapter(backbone: Backbone, name: str, folder: Path) -> Adapter:
+def load_adapter(backbone: Backbone, name: str, folder: Path, *, of: str = "") -> Adapter:
     """Read an adapter that `save_adapter` wrote.
+
+    Args:
+        backbone: To use it with.
+        name: `TASK` (θp) or `SELF_EVALUATION` (θs).
+        folder: That holds it.
+        of: Tells adapters of this name apart where several runs share the backbone: without, the last one read is
+            the one that the backbone has.
 
     Raises:
         RunDirectoryError: The folder lacks a file, a file is broken, or the adapter belongs to another model.
@@ -229,8 +236,8 @@ def load_adapter(backbone: Backbone, name: str, folder: Path) -> Adapter:
         raise RunDirectoryError(f"{folder}: not a complete adapter folder ({error}); train it again") from error
     adapter: Adapter
     if config.get("peft_type") == "LORA":
-        adapter = LoraAdapter(backbone, name, LoraConfig(**config))
-        set_peft_model_state_dict(backbone.model, state, adapter_name=name)
+        adapter = LoraAdapter(backbone, name, LoraConfig(**config), of=of)
+        set_peft_model_state_dict(backbone.model, state, adapter_name=f"{name}{of}")
         return frozen(adapter)
     embeddings = state.get("prompt_embeddings", torch.empty(0, 0))
     if embeddings.shape[-1] != backbone.width:

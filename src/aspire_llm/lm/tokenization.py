@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aspire_llm.errors import ModelError
+from aspire_llm.errors import ModelError, TooLongError
 from aspire_llm.lm.decoding.hypotheses import Hypothesis
 from aspire_llm.lm.model import Backbone
 from aspire_llm.records import Question, SampledAnswer
@@ -61,7 +61,8 @@ class Encoder:
         """The prompt of a question; a context that is too long loses its end.
 
         Raises:
-            ModelError: The model has no token for the question, or the prompt does not fit even without its context.
+            ModelError: The model has no token for the question.
+            TooLongError: The prompt does not fit even without its context.
         """
         text, token_ids = self._render(question)
         if not self._backbone.tokenizer(question.question, add_special_tokens=False)["input_ids"]:
@@ -71,7 +72,7 @@ class Encoder:
         if len(token_ids) <= self.budget:
             return self._encoded(question, question, text, token_ids)
         if question.context is None or len(self._render(_with_context(question, 0))[1]) > self.budget:
-            raise ModelError(
+            raise TooLongError(
                 f"question {question.id!r}: its prompt has {len(token_ids)} tokens, but the model's window of "
                 f"{self._backbone.window} leaves {self.budget} beside soft tokens and answer; shorten it"
             )

@@ -65,15 +65,22 @@ def with_candidates(lines: Lines[Outcome], scoring: Scoring) -> Lines[Outcome]:
     return replace(lines, to_json=to_json)
 
 
+def candidate_scores(evidence: Evidence, scoring: Scoring) -> list[float | None]:
+    """The selection score of each beam.
+
+    Args:
+        evidence: With the beams.
+        scoring: Where it takes the verdict of θs, which is asked about one answer alone, no score of a beam is known.
+    """
+    if Part.VERDICT in scoring.needs:
+        return [None] * len(evidence.beams)
+    return [
+        scoring.score(replace(evidence, answer=beam, states=states, log_self_eval=None))
+        for beam, states in zip_longest(evidence.beams, evidence.beam_states)
+    ]
+
+
 def _candidates(evidence: Evidence, scoring: Scoring) -> list[dict[str, Any]]:
     """All beams but the likeliest, likeliest first."""
-    beams = list(zip_longest(evidence.beams, evidence.beam_states))[1:]
-    return [
-        beam_to_json(beam, states)
-        | {
-            "selection_score": None
-            if Part.VERDICT in scoring.needs
-            else scoring.score(replace(evidence, answer=beam, states=states, log_self_eval=None))
-        }
-        for beam, states in beams
-    ]
+    found = zip_longest(evidence.beams, evidence.beam_states, candidate_scores(evidence, scoring))
+    return [beam_to_json(beam, states) | {"selection_score": score} for beam, states, score in found][1:]

@@ -138,7 +138,7 @@ class DecisionRule:
             novelty=prediction.novelty,
             mark=prediction.mark,
         )
-        return replace(decided, context_cut=prediction.context_cut)
+        return replace(decided, context_cut=prediction.context_cut, abstention=prediction.abstention)
 
     def marked(self, prediction: Prediction, mark: Mark | None) -> Prediction:
         """The same prediction with what a person said of an answer to the question."""

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 LEVEL = 0.01  # δ: false alarms are at most one in a hundred streams
 _JUMP = 0.01  # how readily the jumper changes the side it bets on
 _NUM_BETS = 20
+_SIDES = np.array([-1.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,44 @@ class Watch:
         return float(np.exp(min(700.0, self.log_evidence.max(initial=0.0))))
 
 
+class ValueWatch:
+    """Are live values drawn like the calibration values? Asked after every one of them.
+
+    Args:
+        calibration: Scores, or novelty p-values, of the calibration questions.
+        seed: Of breaking ties.
+
+    Attributes:
+        log_evidence: Natural logarithm of the capital; 0 is where it began.
+    """
+
+    def __init__(self, calibration: Sequence[float], *, seed: int = 0) -> None:
+        self._known, self._rng = sorted(calibration), np.random.default_rng(seed)
+        self._shares = np.full(3, 1.0 / 3.0)  # of the capital, by side
+        self.log_evidence = 0.0
+
+    def add(self, value: float) -> float:
+        """One more live value; returns `log_evidence` after it."""
+        growth = self._bet(self._rank(value))
+        self.log_evidence += math.log(growth)
+        return self.log_evidence
+
+    def _rank(self, value: float) -> float:
+        """The smoothed rank of a live value among all before it and the calibration values, in (0, 1)."""
+        below, up_to = bisect_left(self._known, value), bisect_right(self._known, value)
+        rank = (below + self._rng.random() * (up_to - below + 1)) / (len(self._known) + 1)
+        insort(self._known, value)
+        return rank
+
+    def _bet(self, rank: float) -> float:
+        """By what the capital grows of the Simple Jumper, who bets on high ranks, on low ones, or waits."""
+        shares = (1.0 - _JUMP) * self._shares + _JUMP / 3.0
+        shares = shares * (1.0 + _SIDES * (rank - 0.5))
+        growth = float(shares.sum())
+        self._shares = shares / growth
+        return growth
+
+
 def watch_values(calibration: Sequence[float], live: Sequence[float], *, level: float = LEVEL, seed: int = 0) -> Watch:
     """Are live values drawn like the calibration values?
 
@@ -58,7 +97,8 @@ def watch_values(calibration: Sequence[float], live: Sequence[float], *, level: 
         level: δ of the alarm.
         seed: Of breaking ties.
     """
-    return Watch(_jumper(_ranks(calibration, live, np.random.default_rng(seed))), level)
+    watch = ValueWatch(calibration, seed=seed)
+    return Watch(np.array([watch.add(value) for value in live], dtype=np.float64), level)
 
 
 def watch_risk(wrong: Sequence[bool], target_risk: float, *, level: float = LEVEL) -> Watch:
@@ -73,28 +113,3 @@ def watch_risk(wrong: Sequence[bool], target_risk: float, *, level: float = LEVE
     gains = np.asarray(wrong, dtype=np.float64) - target_risk
     log_capital = np.cumsum(np.log1p(stakes * gains[:, None]), axis=0)  # [n, stakes]
     return Watch(np.logaddexp.reduce(log_capital, axis=1) - math.log(_NUM_BETS), level)
-
-
-def _ranks(calibration: Sequence[float], live: Sequence[float], rng: np.random.Generator) -> Floats:
-    """The smoothed rank of each live value among all before it and the calibration values, float[n] in (0, 1)."""
-    known, ranks = sorted(calibration), np.empty(len(live))
-    for place, (value, share) in enumerate(zip(live, rng.random(len(live)).tolist(), strict=True)):
-        below, up_to = bisect_left(known, value), bisect_right(known, value)
-        ranks[place] = (below + share * (up_to - below + 1)) / (len(known) + 1)
-        insort(known, value)
-    return ranks
-
-
-def _jumper(ranks: Floats) -> Floats:
-    """log capital of the Simple Jumper, who bets on high ranks, on low ones, or waits, float[n]."""
-    log_capital, total = np.empty(len(ranks)), 0.0
-    shares = np.full(3, 1.0 / 3.0)  # of the capital, by side
-    sides = np.array([-1.0, 0.0, 1.0])
-    for place, rank in enumerate(ranks.tolist()):
-        shares = (1.0 - _JUMP) * shares + _JUMP / 3.0
-        shares = shares * (1.0 + sides * (rank - 0.5))
-        growth = float(shares.sum())
-        total += math.log(growth)
-        shares /= growth
-        log_capital[place] = total
-    return log_capital
