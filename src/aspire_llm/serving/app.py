@@ -16,6 +16,7 @@ from aspire_llm.serving.card import fixed_card
 from aspire_llm.serving.errors import ApiError, bad_request
 from aspire_llm.serving.guard import Guard
 from aspire_llm.serving.metrics import Metrics
+from aspire_llm.serving.routes import paths_of
 from aspire_llm.serving.routes_answer import router as answer_routes
 from aspire_llm.serving.routes_openai import router as openai_routes
 from aspire_llm.serving.routes_pages import router as page_routes
@@ -23,6 +24,7 @@ from aspire_llm.serving.served_model import ServedModel
 from aspire_llm.serving.settings import ServerSettings
 from aspire_llm.serving.shelf import Shelf
 
+_ROUTERS = (openai_routes, answer_routes, page_routes)
 _CLIENT_GONE = 499  # nobody reads it; logs do
 
 Load = Callable[[ServerSettings, Metrics], Mapping[str, ServedModel]]
@@ -74,15 +76,11 @@ def create_app(
         redoc_url=None,
     )
     app.state.shelf, app.state.settings, app.state.metrics, app.state.cards = shelf, settings, metrics, cards
-    for router in (openai_routes, answer_routes, page_routes):
+    for router in _ROUTERS:
         app.include_router(router)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
-    return Guard(app, settings, metrics, _paths(app)), shelf
-
-
-def _paths(app: FastAPI) -> list[str]:
-    return [path for route in app.routes if "{" not in (path := getattr(route, "path", "{"))]
+    return Guard(app, settings, metrics, [path for own in _ROUTERS for path in paths_of(own)]), shelf
 
 
 async def _api_error(_: Request, error: Exception) -> Response:

@@ -22,6 +22,7 @@ from aspire_llm.serving.settings import ApiKeys, ServerSettings
 logger = logging.getLogger("aspire_llm.serving")
 
 OPEN_PATH = "/health"
+_ASKED_BY_MACHINES = (OPEN_PATH, "/metrics")
 _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -150,7 +151,8 @@ class Guard:
             "seconds": round(seconds, 4),
             **noted,
         }
-        logger.info(json.dumps(line, ensure_ascii=False))
+        quiet = path in _ASKED_BY_MACHINES and status < 400
+        logger.log(logging.DEBUG if quiet else logging.INFO, json.dumps(line, ensure_ascii=False))
 
 
 def note(scope: Scope, **facts: Any) -> None:

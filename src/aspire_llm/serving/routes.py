@@ -55,6 +55,11 @@ def new_router(*tags: str) -> APIRouter:
     return APIRouter(route_class=_StrictRoute, responses=RESPONSES, tags=list(tags))
 
 
+def paths_of(router: APIRouter) -> list[str]:
+    """The paths that name nothing of a request."""
+    return [path for route in router.routes if "{" not in (path := getattr(route, "path", "{"))]
+
+
 def shelf_of(request: Request) -> Shelf:
     """The runs of the server."""
     shelf: Shelf = request.app.state.shelf

@@ -4,15 +4,16 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from socket import socket
 from types import FrameType
 
 import uvicorn
 
+from aspire_llm.progress import warn
 from aspire_llm.serving.app import create_app
 from aspire_llm.serving.guard import logger
 from aspire_llm.serving.served_model import Stored, load_models, names_of
 from aspire_llm.serving.settings import ServerSettings
-from aspire_llm.serving.shelf import Shelf
 
 _MAX_HEADERS = 16 * 1024  # bytes
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,55 +30,63 @@ def serve(runs: Sequence[str | Path], settings: ServerSettings, *, device: str |
     Raises:
         AspireError: A run cannot be loaded.
     """
-    names = names_of(runs)
     for run in runs:
         Stored.read(run)  # what is wrong with a folder is said before anything listens
     _log_to_stderr()
-    app, shelf = create_app(
-        names,
-        lambda own, metrics: load_models(runs, own, metrics, device=device),
-        settings,
-        on_failure=lambda: server.stop(),
-    )
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http="h11",
-        loop="asyncio",
-        h11_max_incomplete_event_size=_MAX_HEADERS,
-        access_log=False,
-        server_header=False,
-        log_level="warning",
-    )
-    server = _Server(config, shelf, settings)
+    server = Server(runs, settings, device=device)
     server.run()
-    if shelf.failure is not None:
-        raise shelf.failure
+    if server.shelf.failure is not None:
+        raise server.shelf.failure
 
 
-class _Server(uvicorn.Server):
-    """Says where it listens, and takes no question once it is to end."""
+class Server(uvicorn.Server):
+    """Listens, says where, and takes no question once it is to end.
 
-    def __init__(self, config: uvicorn.Config, shelf: Shelf, settings: ServerSettings) -> None:
+    Arguments as of `serve`.
+
+    Attributes:
+        shelf: Its runs.
+        address: Where it listens, once it does.
+    """
+
+    def __init__(self, runs: Sequence[str | Path], settings: ServerSettings, *, device: str | None = None) -> None:
+        app, self.shelf = create_app(
+            names_of(runs),
+            lambda own, metrics: load_models(runs, own, metrics, device=device),
+            settings,
+            on_failure=self._stop,
+        )
+        self._settings, self.address = settings, ""
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http="h11",
+            loop="asyncio",
+            h11_max_incomplete_event_size=_MAX_HEADERS,
+            access_log=False,
+            server_header=False,
+            log_level="warning",
+        )
         super().__init__(config)
-        self._shelf, self._settings = shelf, settings
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.servers:
-            port = self.servers[0].sockets[0].getsockname()[1]
-            say = f"{', '.join(self._shelf.names)}: http://{self._settings.host}:{port}{self._settings.root_path}/"
-            print(f"aspire-llm: serving {say}", file=sys.stderr, flush=True)
-            if self._settings.host not in _LOOPBACK and not self._settings.keys:
-                print("aspire-llm: warning: open to the network without a key; see --api-key-file", file=sys.stderr)
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if not self.servers:
+            return
+        port = self.servers[0].sockets[0].getsockname()[1]
+        self.address = f"http://{self._settings.host}:{port}{self._settings.root_path}"
+        print(f"aspire-llm: serving {', '.join(self.shelf.names)} at {self.address}/", file=sys.stderr, flush=True)
+        if self._settings.host not in _LOOPBACK and not self._settings.keys:
+            warn("open to the network without a key; --api-key-file FILE asks for one")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._shelf.closing = True
+        """Begin to end: what was accepted is answered."""
+        self.shelf.closing = True
         super().handle_exit(sig, frame)
 
-    def stop(self) -> None:
-        """End as if it had been told to."""
+    def _stop(self) -> None:
         self.should_exit = True
 
 

@@ -1,0 +1,255 @@
+"""A server from its first request to its last answer: rows, runs, metrics, limits, waiting and ending."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from serving.live import Live, live
+
+from aspire_llm import SelectivePredictor
+from aspire_llm.cli import main
+from aspire_llm.records import Prediction, Question
+
+QUESTIONS = [f"Where was {'the old ' * (place % 3)}piano {place} built?" for place in range(12)]
+
+
+@pytest.fixture(scope="module")
+def expected(certified: Path) -> list[Prediction]:
+    return SelectivePredictor.load(certified).predict(QUESTIONS)
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let every batch take so long."""
+    predict = SelectivePredictor.predict_prompts
+
+    def slowly(self: SelectivePredictor, prompts: Any, **more: Any) -> list[Prediction]:
+        time.sleep(seconds)
+        return predict(self, prompts, **more)
+
+    monkeypatch.setattr(SelectivePredictor, "predict_prompts", slowly)
+
+
+def test_a_batch_comes_back_in_order_with_the_bad_ones_named(served: Live, expected: list[Prediction]) -> None:
+    asked: list[Any] = [*QUESTIONS]
+    asked.insert(3, {"question": "Who? " * 300, "id": "long"})
+    answers = served.post("/v1/answer", model="whole", questions=asked, candidates=2).json()["answers"]
+    assert (answers[3]["id"], answers[3]["answer"], answers[3]["abstained"]) == ("long", None, True)
+    assert "tokens" in answers[3]["error"]
+    assert set(answers[3]) == set(answers[0])
+    del answers[3]
+    for row, prediction in zip(answers, expected, strict=True):
+        assert (row["answer"], row["text"]) == (prediction.answer, prediction.text)
+        assert row["selection_score"] == pytest.approx(prediction.scored.selection_score, abs=1e-4)
+        assert [own["text"] for own in row["candidates"]] == [own.text for own in prediction.scored.evidence.beams[:2]]
+        assert row["error"] is None
+
+
+def test_context_and_history_are_those_of_the_predictor(served: Live, certified: Path) -> None:
+    history = (("Who built it?", "Ada"),)
+    (own,) = SelectivePredictor.load(certified).predict(
+        [Question("x", "Where?", context="The piano was built in Rome.", history=history)]
+    )
+    turns = [{"question": asked, "answer": answer} for asked, answer in history]
+    question = {"question": "Where?", "context": own.question.context, "history": turns, "id": "x"}
+    (row,) = served.post("/v1/answer", questions=[question]).json()["answers"]
+    assert row["selection_score"] == pytest.approx(own.scored.selection_score, abs=1e-4)
+    messages = [
+        {"role": "system", "content": own.question.context},
+        {"role": "user", "content": "Who built it?"},
+        {"role": "assistant", "content": "Ada"},
+        {"role": "user", "content": "Where?"},
+    ]
+    choice = served.post("/v1/chat/completions", messages=messages).json()["choices"][0]
+    assert choice["aspire"]["selection_score"] == pytest.approx(own.scored.selection_score, abs=1e-4)
+
+
+def test_a_certified_target_decides(served: Live, certified: Path, expected: list[Prediction]) -> None:
+    predictor = SelectivePredictor.load(certified)
+    for risk in (0.01, 0.99):
+        rows = served.post("/v1/answer", questions=QUESTIONS, target_risk=risk).json()["answers"]
+        known = predictor.predict(QUESTIONS, target_risk=risk)
+        assert [row["abstained"] for row in rows] == [own.abstained for own in known]
+        assert [row["reason"] for row in rows] == [own.reason for own in known]
+        assert {row["guarantee"]["target_risk"] for row in rows} == {risk}
+    assert not all(row["abstained"] for row in rows)
+
+
+def test_runs_tell_what_they_are(served: Live) -> None:
+    (card,) = served.client.get("/v1/runs").json()["runs"]
+    assert (card["name"], card["score"], card["max_questions"]) == ("whole", "aspire", 256)
+    targets = {own["target_risk"]: own["certified"] for own in card["targets"]}
+    assert targets[0.01] is False
+    assert targets[0.99] is True
+    assert list(targets) == sorted(targets)
+    assert card["curve"][-1] == {"coverage": 1.0, "accuracy": pytest.approx(card["accuracy"])}
+    assert {own["what"] for own in card["drift"]} <= {"scores", "questions"}
+
+
+def test_metrics_count_what_happened(served: Live) -> None:
+    answered = 'aspire_questions_total{model_name="whole",outcome="failed"}'
+    served.chat("Where was piano 3 built?")
+    served.chat("Who? " * 300)
+    before = served.metric(answered)
+    served.chat("Who? " * 300)
+    assert served.metric(answered) == before + 1
+    assert served.metric('aspire_queue_questions{model_name="whole"}') == 0
+    assert 0 <= served.metric('aspire_abstention_rate{model_name="whole"}') <= 1
+    assert served.metric('aspire_requests_total{model_name="whole",path="/v1/chat/completions",status="422"}') >= 2
+    assert "aspire_drift_log_evidence" in served.client.get("/metrics").text
+    served.client.get("/v1/strange-name")
+    assert "strange" not in served.client.get("/metrics").text
+
+
+def test_the_documentation_needs_no_network(served: Live) -> None:
+    page = served.client.get("/docs").text
+    assert "//" not in page.replace("<!doctype", "")
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+        assert served.client.get(f"/docs/{name}").status_code == 200
+    assert served.client.get("/docs/../server.py").status_code == 404
+    assert "/v1/answer" in served.client.get("/openapi.json").json()["paths"]
+
+
+def test_runs_that_share_a_model_share_its_weights_and_answer_as_alone(
+    certified: Path, finished: Path, tmp_path: Path, expected: list[Prediction]
+) -> None:
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(finished, other)
+    with live([certified, other]) as own:
+        models = own.server.shelf.models
+        assert models["whole"].predictor.model.backbone is models["other"].predictor.model.backbone
+        for name in ("whole", "other"):
+            rows = own.post("/v1/answer", model=name, questions=QUESTIONS).json()["answers"]
+            assert [row["text"] for row in rows] == [known.text for known in expected]
+        unnamed = own.post("/v1/answer", questions=QUESTIONS)
+        assert (unnamed.status_code, unnamed.json()["error"]["param"]) == (400, "model")
+
+
+def test_many_clients_get_their_own_answers(served: Live, expected: list[Prediction]) -> None:
+    def ask(place: int) -> str:
+        own = place % len(QUESTIONS)
+        response = served.chat(QUESTIONS[own])
+        assert response.status_code == 200
+        assert response.json()["choices"][0]["message"]["content"] == expected[own].text
+        return response.headers["x-request-id"]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len(set(pool.map(ask, range(96)))) == 96
+
+
+def test_a_full_queue_says_when_to_come_back(certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch, 0.3)
+    with live([certified], max_waiting=4) as own, ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(lambda place: own.chat(QUESTIONS[place % 12]), range(12)))
+        statuses = sorted(response.status_code for response in found)
+        refused = [response for response in found if response.status_code == 429]
+        assert statuses == [200] * (12 - len(refused)) + [429] * len(refused)
+        assert 0 < len(refused) < 12
+        assert all(int(response.headers["retry-after"]) >= 1 for response in refused)
+        assert own.post("/v1/answer", questions=["Who?"] * 300).status_code == 413
+
+
+def test_a_request_that_takes_too_long_is_given_up(certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch, 0.5)
+    with live([certified], timeout=0.1) as own:
+        response = own.chat(QUESTIONS[0])
+        assert (response.status_code, response.json()["error"]["code"]) == (504, "timeout")
+        streamed = own.chat(QUESTIONS[0], stream=True)
+        assert streamed.status_code == 504
+
+
+def test_a_client_that_goes_takes_its_questions_with_it(certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow(monkeypatch, 0.4)
+    with live([certified], max_batch=1) as own:
+        waiting = threading.Thread(target=own.chat, args=(QUESTIONS[0],))
+        waiting.start()
+        batcher = own.server.shelf.models["whole"].batcher
+        _until(lambda: batcher.pending == 1)
+        with pytest.raises(httpx2.TimeoutException):
+            httpx2.post(f"{own.url}/v1/answer", json={"questions": QUESTIONS}, timeout=0.1)
+        _until(lambda: batcher.pending <= 1)
+        waiting.join()
+
+
+def test_what_breaks_is_a_500_that_leaks_nothing(certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: SelectivePredictor, prompts: Any, **more: Any) -> list[Prediction]:
+        raise RuntimeError("a secret of the model")
+
+    monkeypatch.setattr(SelectivePredictor, "predict_prompts", broken)
+    with live([certified]) as own:
+        response = own.chat(QUESTIONS[0], stream=False)
+        assert (response.status_code, response.json()["error"]["type"]) == (500, "server_error")
+        assert "secret" not in response.text
+        assert own.client.get("/health").status_code == 200
+
+
+def test_a_run_that_cannot_be_served_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", str(tmp_path), "--port", "0"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "a" / "run").mkdir(parents=True)
+    assert main(["serve", str(tmp_path / "a" / "run"), str(tmp_path / "run"), "--port", "0"]) == 2
+
+
+def test_sigterm_under_load_loses_nothing_that_was_accepted(certified: Path, expected: list[Prediction]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "aspire_llm.cli", "serve", str(certified), "--port", str(port), "--max-batch", "2"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
+    url = f"http://127.0.0.1:{port}"
+    _until(lambda: _status(f"{url}/health") == 200, seconds=60)
+    outcomes: list[str] = []
+
+    def ask(place: int) -> None:
+        try:
+            response = httpx2.post(f"{url}/v1/answer", json={"questions": [QUESTIONS[place % 12]]}, timeout=60)
+        except httpx2.ConnectError:
+            outcomes.append("not accepted")
+            return
+        if response.status_code == 503:
+            outcomes.append("told so")
+            return
+        assert response.json()["answers"][0]["text"] == expected[place % 12].text
+        outcomes.append("answered")
+
+    with ThreadPoolExecutor(32) as pool:
+        futures = [pool.submit(ask, place) for place in range(200)]
+        _until(lambda: outcomes.count("answered") >= 20)
+        server.send_signal(signal.SIGTERM)
+        for future in futures:
+            future.result()
+    assert server.wait(60) == 0
+    assert len(outcomes) == 200
+    assert outcomes.count("answered") >= 20
+    lines = server.stderr.read().splitlines() if server.stderr else []
+    accepted = [line for line in map(_json, lines) if line.get("path") == "/v1/answer" and line["status"] == 200]
+    assert len(accepted) == outcomes.count("answered")
+
+
+def _json(line: str) -> dict[str, Any]:
+    return json.loads(line) if line.startswith("{") else {}
+
+
+def _status(url: str) -> int:
+    try:
+        return httpx2.get(url).status_code
+    except httpx2.TransportError:
+        return 0
+
+
+def _until(ready: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
