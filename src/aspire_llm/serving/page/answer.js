@@ -1,6 +1,6 @@
 // An answer or an abstention: what is said, how sure, why, and what else was in mind.
 import { draw, english, make, term } from "./dom.js";
-import { decimal, known, percents, t } from "./language.js";
+import { decimal, known, percent, percents, t } from "./language.js";
 
 /** The card of an answer of the server's. */
 export function answerCard(answer) {
@@ -20,9 +20,9 @@ export function answerCard(answer) {
 }
 
 /** What became of a question, in a word or two. */
-export function badge({ error, abstained }) {
+export function badge({ error, abstained }, texts = { withheld: "withheld" }) {
   const kind = error ? "failed" : abstained ? "withheld" : "given";
-  return make("span", { class: `badge ${kind}` }, ICONS[kind](), t(kind));
+  return make("span", { class: `badge ${kind}` }, ICONS[kind](), t(texts[kind] ?? kind));
 }
 
 const icon = (...paths) => draw("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...paths.map((d) => draw("path", { d })));
@@ -68,16 +68,20 @@ function confidence(answer) {
     class: "bar", role: "meter", "aria-label": t("confidence"), "aria-valuetext": howSure(answer),
     "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * answer.confidence),
   }, make("div", { class: "bar-fill" }));
-  bar.style.setProperty("--value", `${100 * answer.confidence}%`);
   const least = leastConfidence(answer.threshold);
-  if (least !== null) {
-    bar.style.setProperty("--least", `${100 * least}%`);
-    bar.append(make("div", { class: "bar-least" }));
-  }
-  return make("div", { class: "sureness" }, words, bar, scale());
+  if (least !== null) bar.append(make("div", { class: "bar-least" }));
+  const sureness = make("div", { class: "sureness" }, words, bar, scale(least));
+  sureness.style.setProperty("--value", `${100 * answer.confidence}%`);
+  if (least !== null) sureness.style.setProperty("--least", `${100 * least}%`);
+  return sureness;
 }
 
-const scale = () => make("div", { class: "bar-scale", "aria-hidden": "true" }, make("span", {}, "0%"), make("span", {}, "100%"));
+/** The ends of the bar and its threshold; an end gives way to a threshold beside it. */
+function scale(least) {
+  const ends = [0, 1].map((end) => make("span", {}, least !== null && Math.abs(least - end) < 0.15 ? "" : percent(end)));
+  const tick = least === null ? null : make("span", { class: "bar-tick" }, percent(least));
+  return make("div", { class: "bar-scale", "aria-hidden": "true" }, ...ends, tick);
+}
 
 function promise(guarantee) {
   return make("p", { class: "promise" }, make("strong", {}, t("promise")), " ", english(guarantee.sentence));

@@ -19,12 +19,15 @@ function start() {
   startCard();
   onLanguage(showRunLine);
   startSettings();
-  startTabs(document.querySelector("[role=tablist]"), (panel) => {
-    byId("policy").hidden = panel === "panel-run" || !run;
-  });
+  startTabs(document.querySelector("[role=tablist]"), placePolicy);
   byId("run").addEventListener("change", () => choose(runs[byId("run").selectedIndex]));
   window.addEventListener("unhandledrejection", () => notify(t("errorPage")));
   load();
+}
+
+/** Both forms share the choice when to answer: it stands in the panel that is open, where that has a place for it. */
+function placePolicy(panel) {
+  byId(panel).querySelector(".policy-place")?.append(byId("policy"));
 }
 
 async function load() {
@@ -50,7 +53,7 @@ function choose(next) {
   showPolicy(run);
   showCard(run);
   batchOf(run);
-  byId("policy").hidden = byId("tab-run").ariaSelected === "true";
+  byId("policy").hidden = false;
   askOf(run);
 }
 

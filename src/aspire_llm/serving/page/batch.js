@@ -86,7 +86,7 @@ function showFound(complaint = "") {
   sayIn(byId("batch-found"), complaint || parts.filter(Boolean).join(" · "), "", complaint && "error");
   const [summary, names] = byId("batch-problems").children;
   byId("batch-problems").hidden = problems.length === 0;
-  summary.textContent = t("skipped", count(problems.length));
+  summary.textContent = t("whichRows");
   const named = problems.slice(0, MOST_NAMED).map(({ line, key, values }) => t("line", line, t(key, ...values)));
   const rest = problems.length - named.length;
   names.replaceChildren(...[...named, rest && t("andMore", count(rest))].filter(Boolean).map((own) => make("li", {}, own)));

@@ -52,6 +52,6 @@ function item(answer) {
     "li", { tabindex: -1, class: answer.abstained ? "withheld" : "given" },
     make("p", { class: "asked" }, answer.question),
     make("p", { class: "said" }, answer.error ? english(answer.error) : answer.text),
-    make("p", { class: "sure" }, badge(answer), answer.confidence === null ? "" : ` ${t("sure", percent(answer.confidence))}`),
+    make("p", { class: "sure" }, badge(answer, { withheld: "withheldShort" }), answer.confidence === null ? "" : ` ${t("sure", percent(answer.confidence))}`),
   );
 }

@@ -3,6 +3,7 @@ import { curveFigure } from "./curve.js";
 import { byId, english, make, term } from "./dom.js";
 import { chosenPercent, count, onLanguage, percent, short, t } from "./language.js";
 
+const MUCH = 100_000;
 let run = null;
 
 export function startCard() {
@@ -84,5 +85,5 @@ function drift() {
   )));
 }
 
-// Evidence grows without bound: 0.62, 85, 1.3e+12.
-const figure = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(2))) : t("unknown"));
+// Evidence grows without bound, and means no more beyond some point.
+const figure = (value) => (value > MUCH ? t("moreThan", count(MUCH)) : count(Number(value.toPrecision(2))));

@@ -37,7 +37,7 @@ function redraw() {
   byId("target-value").textContent = policyName();
   byId("target").setAttribute("aria-valuetext", policyName());
   byId("target-ticks").replaceChildren(...ticks(target));
-  byId("policy-words").replaceChildren(...(target ? ofTarget(target) : ofConfidence()));
+  byId("policy-words").replaceChildren(...(target ? ofTarget(target) : ofConfidence()), ...caveats());
   byId("policy-figure").replaceChildren(...curveFigure(run.curve, share(target)));
 }
 
@@ -61,8 +61,8 @@ function ofConfidence() {
   const { answered, abstain_below: least } = run;
   return [
     answered && make("p", { class: "headline" }, t("answersShare", percent(answered.share))),
-    make("p", {}, t("byConfidence", percent(least))),
     answered && answered.accuracy !== null && make("p", { class: "remark" }, t("onTest", percent(answered.accuracy))),
+    make("p", {}, t("byConfidence", percent(least))),
     run.targets.length === 0 && make("p", { class: "remark" }, t("noTargets")),
   ].filter(Boolean);
 }
@@ -75,6 +75,9 @@ function ofTarget(target) {
     make("p", { class: "remark" }, t("nextAsk")),
   ];
 }
+
+/** What one must know of all answers, whatever decides. */
+const caveats = () => run.caveats.map((own) => make("p", { class: "remark" }, english(own)));
 
 function headline(target) {
   if (!target.certified) return t("nothingAnswered");
