@@ -127,6 +127,8 @@ ANSWERS: Mapping[str, Json] = {
     | _withheld("novel_question", "the question is unlike the calibration questions (p = 0.0025 < 0.01)", 0.7134)
     | {"novelty": 0.0025},
     "Just below?": _GIVEN | _withheld("below_threshold", "confidence 0.50 is below 0.50", 0.4982),
+    "Nearly certain?": _GIVEN
+    | {"confidence": 0.9968, "threshold": {"of": "selection_score", "value": 0.194, "confidence": None}},
     "Uncalibrated?": _GIVEN
     | {
         "reason": "no_calibration",

@@ -181,6 +181,7 @@ def test_what_is_said_of_questions(watched: Watched) -> None:
     for question, sentences in {
         "What is love?": ["71% sure; answers below 50% are withheld", "unlike those it was calibrated on"],
         "Just below?": ["49.8% sure; answers below 50.0% are withheld"],
+        "Nearly certain?": ["99.7% sure; answers of a score below 0.194 are withheld"],
         "Uncalibrated?": ["Nothing vouches for this answer", "was not measured", "did not fit the model"],
         "Too long?": ["Could not be asked", "the prompt has 3,021 tokens"],
         markup: [markup, "<i>not</i> italic"],

@@ -2,13 +2,15 @@
 import { draw, english, make, term } from "./dom.js";
 import { decimal, known, percent, percents, t } from "./language.js";
 
+const LONG = 80; // characters; a longer answer is set smaller
+
 /** The card of an answer of the server's. */
 export function answerCard(answer) {
   if (answer.error) return failureCard(answer);
   return make(
     "article", { class: `card answer ${answer.abstained ? "withheld" : "given"}` },
     make("p", { class: "asked" }, answer.question),
-    make("p", { class: "said" }, answer.text),
+    make("p", { class: answer.text.length > LONG ? "said long" : "said" }, answer.text),
     make("p", { class: "why" }, badge(answer), " ", known(answer.reason)),
     confidence(answer),
     answer.context_cut && make("p", { class: "remark" }, t("contextCut")),
@@ -25,7 +27,8 @@ export function badge({ error, abstained }, texts = { withheld: "withheld" }) {
   return make("span", { class: `badge ${kind}` }, ICONS[kind](), t(texts[kind] ?? kind));
 }
 
-const icon = (...paths) => draw("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...paths.map((d) => draw("path", { d })));
+const icon = (...paths) =>
+  draw("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...paths.map((d) => draw("path", { d })));
 const ICONS = {
   given: () => icon("M3.5 8.5 6.5 11.5 12.5 4.5"),
   withheld: () => icon("M6 4v8", "M10 4v8"),
@@ -57,7 +60,7 @@ function howSure({ confidence, threshold }) {
   if (confidence === null) return t("notCalibrated");
   const least = leastConfidence(threshold);
   if (least !== null) return t("sureOf", ...percents(confidence, least));
-  const [sure] = percents(confidence, confidence);
+  const [sure] = percents(confidence);
   return threshold ? t("sureOfScore", sure, decimal(threshold.value)) : t("sure", sure);
 }
 

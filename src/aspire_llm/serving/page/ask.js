@@ -16,13 +16,15 @@ export function startAsk() {
   form.addEventListener("keydown", onKey);
   byId("ask-cancel").addEventListener("click", cancel);
   byId("question").addEventListener("input", grow);
-  onLanguage(() => { showAnswer(); say(""); });
+  onLanguage(() => { show(shown); say(""); });
 }
 
-/** Ask another run from now on. */
+/** Ask another run from now on; the question stays, so that it can be put to both. */
 export function askOf(next) {
   run = next;
-  forget();
+  asking?.abort();
+  show(null);
+  say("");
 }
 
 function onKey(event) {
@@ -53,9 +55,9 @@ async function ask() {
   setBusy(true);
   say(t("asking"));
   try {
-    shown = await put(question, context || null, asking.signal);
-    say(announcement(shown), "", "unseen");
-    showAnswer();
+    const answer = await put(question, context || null, asking.signal);
+    show(answer);
+    say(announcement(answer), "", "unseen");
     byId("answer").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (error.name === "AbortError") say(t("cancelled"));
@@ -81,11 +83,10 @@ function cancel() {
 }
 
 function forget() {
-  shown = null;
   byId("question").value = byId("context").value = "";
   byId("context-part").open = false;
   grow();
-  showAnswer();
+  show(null);
   say("");
 }
 
@@ -97,7 +98,8 @@ function setBusy(busy) {
   if (hadFocus) byId(busy ? "ask-cancel" : "ask-start").focus();
 }
 
-function showAnswer() {
+function show(answer) {
+  shown = answer;
   byId("answer").replaceChildren(...(shown ? [answerCard(shown)] : []));
 }
 

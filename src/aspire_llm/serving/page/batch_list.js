@@ -1,7 +1,7 @@
 // The answers of a batch, as many as one cares to look at.
 import { badge } from "./answer.js";
 import { byId, english, make } from "./dom.js";
-import { count, percent, t } from "./language.js";
+import { count, percents, t } from "./language.js";
 
 const PAGE = 50;
 
@@ -48,10 +48,15 @@ export class BatchList {
 }
 
 function item(answer) {
+  const { confidence } = answer;
   return make(
     "li", { tabindex: -1, class: answer.abstained ? "withheld" : "given" },
     make("p", { class: "asked" }, answer.question),
     make("p", { class: "said" }, answer.error ? english(answer.error) : answer.text),
-    make("p", { class: "sure" }, badge(answer, { withheld: "withheldShort" }), answer.confidence === null ? "" : ` ${t("sure", percent(answer.confidence))}`),
+    make(
+      "p", { class: "sure" },
+      badge(answer, { withheld: "withheldShort" }),
+      confidence === null ? null : ` ${t("sure", ...percents(confidence))}`,
+    ),
   );
 }

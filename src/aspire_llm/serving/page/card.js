@@ -20,7 +20,7 @@ function redraw() {
   byId("panel-run").replaceChildren(
     part(null, facts()),
     part(t("metrics"), run.n !== null && make("p", { class: "lead" }, t("measuredOn", count(run.n))), tiles()),
-    run.caveats.length > 0 && part(t("caveats"), make("ul", {}, ...run.caveats.map((own) => make("li", {}, english(own))))),
+    run.caveats.length > 0 && part(t("caveats"), caveats()),
     part(t("guarantees"), guarantees()),
     part(t("curve"), make("figure", {}, ...curveFigure(run.curve, run.answered?.share ?? null))),
     part(t("drift"), drift()),
@@ -45,6 +45,8 @@ function facts() {
   );
 }
 
+const caveats = () => make("ul", {}, ...run.caveats.map((own) => make("li", {}, english(own))));
+
 function tiles() {
   const { answered } = run;
   const note = answered ? t("answeredNote", percent(answered.accuracy), percent(run.abstain_below)) : "";
@@ -57,8 +59,12 @@ function tiles() {
   );
 }
 
-const tile = (name, value, remark) =>
-  make("div", { class: "tile" }, make("dt", {}, name), make("dd", { class: "value" }, value), make("dd", { class: "remark" }, remark));
+const tile = (name, value, remark) => make(
+  "div", { class: "tile" },
+  make("dt", {}, name),
+  make("dd", { class: "value" }, value),
+  make("dd", { class: "remark" }, remark),
+);
 
 function guarantees() {
   if (!run.targets.length) return make("p", {}, t("guaranteesNone"));
@@ -70,7 +76,9 @@ function guarantees() {
 }
 
 const outcome = ({ certified, coverage }) =>
-  make("span", { class: `badge ${certified ? "given" : ""}` }, certified ? t("certified", percent(coverage)) : t("uncertified"));
+  (certified
+    ? make("span", { class: "badge given" }, t("certified", percent(coverage)))
+    : make("span", { class: "badge" }, t("uncertified")));
 
 function drift() {
   if (!run.drift.length) return make("p", {}, t("driftNone"));

@@ -20,8 +20,9 @@ export function curveFigure(curve, answered) {
   };
   const marked = answered === null ? null : { coverage: answered, accuracy: accuracyAt(points, answered) };
   const words = marked && marked.coverage > 0 ? t("curveAt", percent(marked.coverage), percent(marked.accuracy)) : "";
+  const label = [t("curveTitle"), words].filter(Boolean).join(". ");
   const picture = draw(
-    "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": [t("curveTitle"), words].filter(Boolean).join(". ") },
+    "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
     ...axes(place, low),
     marked && area(place, points, marked),
     draw("path", { class: "curve", d: path(place, points) }),
@@ -31,7 +32,7 @@ export function curveFigure(curve, answered) {
 }
 
 /** By straight lines between the points; the ends go on level. */
-export function accuracyAt(points, coverage) {
+function accuracyAt(points, coverage) {
   const after = points.findIndex((own) => own.coverage >= coverage);
   if (after < 0) return points.at(-1).accuracy;
   if (after === 0) return points[0].accuracy;
@@ -41,7 +42,9 @@ export function accuracyAt(points, coverage) {
 }
 
 const path = (place, points) =>
-  points.map((own, index) => `${index ? "L" : "M"}${place.x(own.coverage).toFixed(1)} ${place.y(own.accuracy).toFixed(1)}`).join("");
+  points
+    .map((own, index) => `${index ? "L" : "M"}${place.x(own.coverage).toFixed(1)} ${place.y(own.accuracy).toFixed(1)}`)
+    .join("");
 
 function axes(place, low) {
   const levels = [low, (1 + low) / 2, 1].flatMap((accuracy) => [

@@ -39,10 +39,15 @@ export const percent = (share, digits = 0) => (isFigure(share) ? `${(100 * share
 /** A chosen share in percent, with all its digits: 0.5%. */
 export const chosenPercent = (share) => `${Number((100 * share).toPrecision(6))}%`;
 
-/** Two shares in percent, with as many digits as it takes to tell them apart. */
-export function percents(one, other) {
-  const digits = [0, 1, 2].find((count) => one === other || percent(one, count) !== percent(other, count)) ?? 3;
-  return [percent(one, digits), percent(other, digits)];
+/** Shares in percent, with as many digits as it takes to tell them apart, and from 0% and 100%. */
+export function percents(...shares) {
+  const digits = [0, 1, 2].find((count) => {
+    const texts = shares.map((share) => percent(share, count));
+    const ends = [percent(0, count), percent(1, count)];
+    const isRounded = shares.some((share, place) => share > 0 && share < 1 && ends.includes(texts[place]));
+    return !isRounded && new Set(texts).size === new Set(shares).size;
+  });
+  return shares.map((share) => percent(share, digits ?? 3));
 }
 
 export const decimal = (value, digits = 3) => (isFigure(value) ? value.toFixed(digits).replace("-", "−") : t("unknown"));

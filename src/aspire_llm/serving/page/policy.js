@@ -23,7 +23,7 @@ export function showPolicy(next) {
 export const targetRisk = () => chosen()?.target_risk ?? null;
 
 /** What decides, in a few words. */
-export function policyName() {
+function policyName() {
   const target = chosen();
   return target ? t("targetValue", chosenPercent(target.target_risk)) : t("targetNone");
 }
