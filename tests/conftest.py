@@ -142,10 +142,9 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", params=["soft_prompt", "lora"])
-def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) -> RunConfig:
-    """Of a run as small as one can be while its figures still say something, with each kind of adapter."""
-    training = {"adapter": request.param, "num_soft_tokens": 4, "lora_rank": 2, "learning_rate": 0.03, "epochs": 2}
+def tiny_config(adapter: str, model_folder: Path, data_file: Path) -> RunConfig:
+    """Of a run as small as one can be while its figures still say something."""
+    training = {"adapter": adapter, "num_soft_tokens": 4, "lora_rank": 2, "learning_rate": 0.03, "epochs": 2}
     return parse_config(
         {
             "model": str(model_folder),
@@ -155,6 +154,12 @@ def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) 
             "stage3": training,
         }
     )
+
+
+@pytest.fixture(scope="session", params=["soft_prompt", "lora"])
+def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) -> RunConfig:
+    """Of a tiny run with each kind of adapter."""
+    return tiny_config(request.param, model_folder, data_file)
 
 
 @pytest.fixture(scope="session")

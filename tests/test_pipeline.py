@@ -16,8 +16,8 @@ from aspire_llm.lm.adapters import TASK, load_adapter
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.pipeline import Pipeline
-from aspire_llm.run_loading import decode_likeliest
 from aspire_llm.records import Question, Split
+from aspire_llm.run_loading import decode_likeliest
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.own import MARKER, not_ours
 

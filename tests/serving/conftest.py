@@ -5,10 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import tiny_config
 from serving.live import Live, live
 
 from aspire_llm.commands import calibrate
+from aspire_llm.config import RunConfig
 from aspire_llm.selection import RiskTarget
+
+
+@pytest.fixture(scope="session")
+def config(model_folder: Path, data_file: Path) -> RunConfig:
+    """With LoRA, of which two runs on one model are told apart by name."""
+    return tiny_config("lora", model_folder, data_file)
 
 
 @pytest.fixture(scope="session")

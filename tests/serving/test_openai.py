@@ -64,9 +64,10 @@ def test_a_stream_says_the_same(client: OpenAI, expected: Prediction) -> None:
 
 
 def test_a_slow_stream_pings_before_its_verdict_and_ends_with_done(finished: Path, expected: Prediction) -> None:
-    with live([finished], ping=0.0, batch_wait=0.3) as own, own.client.stream(
-        "POST", "/v1/chat/completions", json={"messages": ASKED, "stream": True}
-    ) as response:
+    with (
+        live([finished], ping=0.0, batch_wait=0.3) as own,
+        own.client.stream("POST", "/v1/chat/completions", json={"messages": ASKED, "stream": True}) as response,
+    ):
         lines = [line for line in response.iter_lines() if line]
     assert response.headers["content-type"].startswith("text/event-stream")
     first = next(place for place, line in enumerate(lines) if not line.startswith(":"))

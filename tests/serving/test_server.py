@@ -206,15 +206,12 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(certified: Path, exp
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "aspire_llm.cli", "serve", str(certified), "--port", str(port), "--max-batch", "2"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
-    url = f"http://127.0.0.1:{port}"
-    _until(lambda: _status(f"{url}/health") == 200, seconds=60)
-    outcomes: list[str] = []
+    url, outcomes = f"http://127.0.0.1:{port}", list[str]()
 
     def ask(place: int) -> None:
         try:
             response = httpx2.post(f"{url}/v1/answer", json={"questions": [QUESTIONS[place % 12]]}, timeout=60)
-        except httpx2.ConnectError:
+        except (httpx2.ConnectError, httpx2.ReadError):  # refused, or dropped by the kernel with the listening socket
             outcomes.append("not accepted")
             return
         if response.status_code == 503:
@@ -223,18 +220,21 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(certified: Path, exp
         assert response.json()["answers"][0]["text"] == expected[place % 12].text
         outcomes.append("answered")
 
-    with ThreadPoolExecutor(32) as pool:
-        futures = [pool.submit(ask, place) for place in range(200)]
-        _until(lambda: outcomes.count("answered") >= 20)
-        server.send_signal(signal.SIGTERM)
-        for future in futures:
-            future.result()
-    assert server.wait(60) == 0
-    assert len(outcomes) == 200
-    assert outcomes.count("answered") >= 20
-    lines = server.stderr.read().splitlines() if server.stderr else []
-    accepted = [line for line in map(_json, lines) if line.get("path") == "/v1/answer" and line["status"] == 200]
-    assert len(accepted) == outcomes.count("answered")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as server:
+        assert server.stderr is not None
+        _until(lambda: _status(f"{url}/health") == 200, seconds=60)
+        with ThreadPoolExecutor(24) as pool:
+            futures = [pool.submit(ask, place) for place in range(96)]
+            _until(lambda: outcomes.count("answered") >= 12)
+            server.send_signal(signal.SIGTERM)
+            for future in futures:
+                future.result()
+        log = server.stderr.read()
+        assert server.wait(60) in (0, -signal.SIGTERM)
+    assert len(outcomes) == 96
+    accepted = [line["status"] for line in map(_json, log.splitlines()) if line.get("path") == "/v1/answer"]
+    assert accepted.count(200) == outcomes.count("answered")
+    assert len(accepted) == 96 - outcomes.count("not accepted")
 
 
 def _json(line: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from aspire_llm.serving.asking import ClientGoneError
+from aspire_llm.serving.asking import ClientGoneError, failed
 from aspire_llm.serving.card import fixed_card
 from aspire_llm.serving.errors import ApiError, bad_request
 from aspire_llm.serving.guard import Guard
@@ -112,8 +112,7 @@ async def _client_gone(_request: Request, _error: Exception) -> Response:
 
 
 async def _failed(request: Request, _error: Exception) -> Response:
-    id = request.scope["state"]["request_id"]
-    return await _api_error(request, ApiError(500, f"the server failed; its log says more about request {id}"))
+    return await _api_error(request, failed("the server"))
 
 
 _HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {

@@ -107,7 +107,7 @@ class Pending:
         """What became of each question.
 
         Raises:
-            Exception: What a question met that was not its own fault.
+            ApiError: The server failed at one that was in order.
         """
         return [self._outcome(found) for found in self._all.result()]
 
@@ -123,8 +123,8 @@ class Pending:
         if isinstance(found, AspireError):
             self._model.failed()
             return found
-        if isinstance(found, BaseException):
-            raise found
+        if isinstance(found, BaseException):  # the batcher's log says more
+            raise failed(self._model.name)
         prediction = self._model.decide(found, self.rule)
         refusal = isinstance(self._options, Options) and self._options.refusal
         return Reply(prediction, self.rule, found.prompt_tokens, self._options.candidates, refusal)
@@ -148,6 +148,11 @@ def clean(questions: Sequence[Question], max_questions: int) -> list[Question]:
 def shutting_down() -> ApiError:
     """What is said while the server ends."""
     return ApiError(503, "the server is shutting down", code="shutting_down", retry_after=5)
+
+
+def failed(what: str) -> ApiError:
+    """What is said of a fault of the server's own, which its log explains."""
+    return ApiError(500, f"{what} failed; the server's log says more")
 
 
 def _rule(model: ServedModel, options: Options | AnswerRequest) -> DecisionRule:

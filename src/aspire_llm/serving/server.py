@@ -16,6 +16,7 @@ from aspire_llm.serving.served_model import Stored, load_models, names_of
 from aspire_llm.serving.settings import ServerSettings
 
 _MAX_HEADERS = 16 * 1024  # bytes
+_KEEP_ALIVE = 75  # seconds: longer than clients and proxies keep idle connections, so that they end them
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -65,6 +66,7 @@ class Server(uvicorn.Server):
             loop="asyncio",
             h11_max_incomplete_event_size=_MAX_HEADERS,
             access_log=False,
+            timeout_keep_alive=_KEEP_ALIVE,
             server_header=False,
             log_level="warning",
         )
