@@ -24,7 +24,7 @@ _DOCS = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>aspire-llm: the API</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="docs/swagger-ui.css"></head>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="docs/swagger-ui.css"></head>
 <body><div id="docs"></div>
 <script src="docs/swagger-ui-bundle.js"></script><script src="docs/start.js"></script></body>
 </html>
