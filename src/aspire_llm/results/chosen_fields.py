@@ -66,8 +66,8 @@ def with_candidates(lines: Lines[Outcome], scoring: Scoring) -> Lines[Outcome]:
 
 
 def _candidates(evidence: Evidence, scoring: Scoring) -> list[dict[str, Any]]:
-    """All beams but the likeliest, likeliest first."""
-    beams = list(zip_longest(evidence.beams, evidence.beam_states))[1:]
+    """All beams but the answer, likeliest first."""
+    beams = [own for own in zip_longest(evidence.beams, evidence.beam_states) if own[0] != evidence.answer]
     return [
         beam_to_json(beam, states)
         | {
