@@ -7,7 +7,7 @@ are paired, with intervals by bootstrap over groups; a question that stands in s
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from aspire_llm.report.tables import percent, points
 from aspire_llm.results.calibration import calibrate, decision_rule, judged_scores
 from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.selection import Certified, DecisionRule, Difference, RiskTarget, defined
+from aspire_llm.selection import AspireScore, Certified, DecisionRule, Difference, RiskTarget, Scoring, defined
 from aspire_llm.selection.bootstrap import Interval
 from aspire_llm.selection.decided import Decided
 from aspire_llm.selection.pooled import accuracy_difference
@@ -54,8 +54,16 @@ class Decisions:
         config = with_changes(RunDirectory.open(run).config, [("score.candidates", candidates)])
         stored = {split: file.read(run) for split, file in _FILES.items()}
         rule = decision_rule(config, fused=fit_validation_fused(stored[Split.VALIDATION], config))
-        decided = {split: [rule.decide_again(own) for own in answers] for split, answers in stored.items()}
-        return cls(config, rule, decided)
+        return cls(config, rule, stored).by(rule.scoring)
+
+    def by(self, scoring: Scoring) -> "Decisions":
+        """The same where another score ranks."""
+        rule = replace(self.rule, scoring=scoring)
+        return replace(
+            self,
+            rule=rule,
+            answers={split: [rule.decide_again(own) for own in answers] for split, answers in self.answers.items()},
+        )
 
     def came_of(self, target: RiskTarget) -> tuple[bool, Decided]:
         """Whether a threshold is certified for a target, and what it does to the test questions."""
@@ -66,12 +74,13 @@ class Decisions:
         return threshold is not None, Decided.at(judged, threshold)
 
 
-def gain(runs: Sequence[Decisions], split: Split) -> Difference:
-    """Accuracy of the answers given minus that of the likeliest, over the answers of all runs to a split."""
+def gain(runs: Sequence[Decisions], split: Split, than: Sequence[Decisions] | None = None) -> Difference:
+    """Accuracy of the answers given minus that of the likeliest, or of others, over all answers to a split."""
     answers = [own.answers[split] for own in runs]
+    others = [own.answers[split] for own in than] if than else [[own.likeliest for own in part] for part in answers]
     return accuracy_difference(
         [[bool(own.correct) for own in part] for part in answers],
-        [[bool(own.likeliest.correct) for own in part] for part in answers],
+        [[bool(own.correct) for own in part] for part in others],
         [[own.question.cluster for own in part] for part in answers],
     )
 
@@ -102,7 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         " → ".join(percent(float(np.mean([bool(own.correct) for own in runs.answers[Split.TEST]]))) for runs in pair)
         for pair in zip(before, after, strict=True)
     ]
-    print(f"Test: {'; '.join(shares)}; gain {_shown(gain(after, Split.TEST))}.\n")
+    print(f"Test: {'; '.join(shares)}; gain {_shown(gain(after, Split.TEST))}.")
+    control = [own.by(AspireScore(0.0)) for own in after]
+    over, both = gain(control, Split.TEST), gain(after, Split.TEST, than=control)
+    print(f"Control, the mean log-likelihood ranks: gain {_shown(over)}; the fused score minus it {_shown(both)}.\n")
     print("| at most | certified | answered | difference [95%] | wrong of these | difference [95%] |\n|" + "---|" * 6)
     for risk in RISKS:
         target = RiskTarget(risk, options.delta)
