@@ -179,7 +179,7 @@ def test_a_predictor_gives_the_same_answers_and_asks_no_verdict(
     assert all(own["selection_score"] <= line["selection_score"] for own in line["candidates"][: CANDIDATES - 1])
 
 
-def test_marks_are_about_the_answers_given(copy: Path, tmp_path: Path) -> None:
+def test_marks_are_about_the_answers_given(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = tmp_path / "asked.jsonl"
     rows = [{"id": f"a{place}", "question": f"Who owned organ {place}?"} for place in range(24)]
     asked.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -199,6 +199,12 @@ def test_marks_are_about_the_answers_given(copy: Path, tmp_path: Path) -> None:
         groups=[own.question.cluster for own in labelled],
     )
     assert CALIBRATION.read(copy).confidence == fitted
+    # Of likeliest answers that nobody saw nothing is known, and methods are compared on these.
+    unseen = sum(own.likeliest.correct is None for own in labelled)
+    assert main(["evaluate", str(copy), "--data", str(tmp_path / "marked.jsonl")]) == 2
+    error = capsys.readouterr().err
+    assert f"{unseen} of 24 predictions have no reference" in error
+    assert "set score.candidates to 1" in error
 
 
 def test_live_scores_are_held_against_those_of_the_answers_given(
