@@ -1,6 +1,7 @@
 """`docs/evidence.md`, written from the runs: whichever way they fell."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ from aspire_llm.report.estimates import estimate
 from aspire_llm.report.run_results import RunResults, group_of
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
 from aspire_llm.report.writers import as_markdown
+from aspire_llm.results.calibration import decision_rule
 from aspire_llm.rundir.writing import write_text
-from aspire_llm.selection import Undefined, defined
+from aspire_llm.selection import Part, Undefined, defined
 from aspire_llm.selection.evaluation import Difference
 from aspire_llm.selection.pooled import PooledMethods, accuracy_difference
-from evidence.reranking import reranked_correct
 from evidence.tasks import Task
 
 _INTRODUCTION = """# Evidence
@@ -121,11 +122,11 @@ def reranking(runs: Sequence[RunResults]) -> list[str]:
     for run in runs:
         if run.fused is None or run.config is None:
             return []
-        correct = reranked_correct(run.predictions, run.fused, CANDIDATES, run.config.correctness.eval_threshold)
-        if correct is None or not all(own.scored.evidence.beam_states for own in run.predictions):
+        if Part.VERDICT in run.fused.needs or not all(own.scored.evidence.beam_states for own in run.predictions):
             return []
-        after.append(correct)
-        before.append([bool(own.correct) for own in run.predictions])
+        rule = replace(decision_rule(run.config, fused=run.fused), candidates=CANDIDATES)
+        after.append([bool(rule.decide_again(own).correct) for own in run.predictions])
+        before.append([bool(own.likeliest.correct) for own in run.predictions])
         groups.append([group_of(own) for own in run.predictions])
     difference = accuracy_difference(after, before, groups)
     bounds = defined(difference.ci)

@@ -53,6 +53,16 @@ def test_the_nearest_key_is_named() -> None:
         with_changes(RunConfig(), [("seed.x", 1)])
 
 
+def test_only_the_fused_score_ranks_beams_and_no_more_than_there_are() -> None:
+    fused = with_changes(RunConfig(), [("score.kind", "fused"), ("stage2.num_beams", 4), ("score.candidates", 4)])
+    with pytest.raises(
+        ConfigError, match=r"score\.candidates is 4, and only the fused score .* set score\.kind to fused"
+    ):
+        with_changes(fused, [("score.kind", "aspire")])
+    with pytest.raises(ConfigError, match=r"score\.candidates is 4, stage2\.num_beams only 3; set it to at most that"):
+        with_changes(fused, [("stage2.num_beams", 3)])
+
+
 @pytest.mark.parametrize("text", ["- a\n", "seed: [\n", "\x00"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"

@@ -71,8 +71,9 @@ def ask_job(options: Namespace) -> None:
     print(prediction.text)
     scored = prediction.scored
     verdict = scored.evidence.self_eval
+    kind = "likeliest" if prediction.passed_over is None else "best-scored"
     print(
-        f"  likeliest answer: {scored.answer.text!r} · score {scored.selection_score:.3f} · "
+        f"  {kind} answer: {scored.answer.text!r} · score {scored.selection_score:.3f} · "
         f"{'' if verdict is None else f'P(correct) by the model {verdict:.2f} · '}{prediction.why}",
         file=sys.stderr,
     )

@@ -137,7 +137,7 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
     predictor, config = pipeline.model.predictor, pipeline.config
     answered = answer_questions(PREDICTIONS, folder, questions, config, predictor.predict)
     rule = stored_rule(folder, config)
-    decided = [rule.decide_again(rule.marked(own, marks.get(own.question.id))) for own in answered]
+    decided = [rule.marked(own, marks.get(own.question.id)) for own in answered]
     PREDICTIONS.write(folder, decided)
     answers = AnswerSet(
         folder,

@@ -127,6 +127,9 @@ class ScoreConfig(Section):
         kind: ``aspire`` is the paper's; ``fused`` a logistic model over likelihoods, agreement of the beams, states and
             verdict, fitted on the validation split.
         alpha: Weight of log P(z_c) against the mean log-likelihood.
+        candidates: How many of the likeliest beams may be the answer: of these the one that the fused score ranks first
+            is, and the score does without the verdict, which is asked about the likeliest alone. 1 is the paper's: the
+            likeliest.
         calibration: How the score becomes a confidence: Platt's logistic curve, isotonic regression, or whichever
             predicts held-out calibration answers better.
         abstain_below: Answers whose calibrated confidence is lower are withheld.
@@ -139,6 +142,7 @@ class ScoreConfig(Section):
 
     kind: Literal["aspire", "fused"] = "aspire"
     alpha: Probability = 0.25
+    candidates: Count = 1
     calibration: Literal["auto", "platt", "isotonic"] = "auto"
     abstain_below: Probability = 0.5
     target_risk: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -221,6 +225,14 @@ class RunConfig(Section):
             raise ValueError(
                 "without stage 3 there is no verdict; set score.kind to fused, or score.alpha to 0 (likelihood alone)"
             )
+        candidates, beams = self.score.candidates, self.stage2.num_beams
+        if candidates > 1 and self.score.kind != "fused":
+            raise ValueError(
+                f"score.candidates is {candidates}, and only the fused score tells beams apart; set score.kind to "
+                "fused, or score.candidates to 1"
+            )
+        if candidates > beams:
+            raise ValueError(f"score.candidates is {candidates}, stage2.num_beams only {beams}; set it to at most that")
         return self
 
     def to_yaml(self) -> str:

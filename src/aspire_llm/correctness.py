@@ -105,6 +105,11 @@ def is_correct(
     return agreement > threshold
 
 
+def rouge_l_of(answer: str, question: Question) -> float:
+    """The Rouge-L F of an answer with the references of its question; 0 without any."""
+    return rouge_l(answer, question.references if question.answerable else ())
+
+
 def is_same_answer(one: str, other: str) -> bool:
     """Whether two answers are the same text but for white space around them, or match exactly."""
     return one.strip() == other.strip() or exact_match(one, [other])

@@ -41,7 +41,8 @@ class _Found:
 
 
 class SelectivePredictor:
-    """Answers questions with the likeliest answer and its selection score, and withholds what it is not sure of.
+    """Answers questions with the likeliest answer (or the best-scored of several, see `score.candidates`) and its
+    selection score, and withholds what it is not sure of.
 
     Several threads may use one predictor: they are answered one after the other.
 

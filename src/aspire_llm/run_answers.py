@@ -24,7 +24,7 @@ from aspire_llm.results.predictions import (
 )
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.provenance import record_seconds_per_question
-from aspire_llm.selection import DecisionRule, RiskTarget
+from aspire_llm.selection import DecisionRule, FusedScore, Infeasible, RiskTarget
 
 if TYPE_CHECKING:
     from aspire_llm.lm.tokenization import EncodedPrompt
@@ -69,10 +69,7 @@ class RunAnswers:
         Returns:
             What decides about the answers of the run.
         """
-        fused = None
-        if self.config.score.kind == "fused":
-            fused = fit_validation_fused(self.validation(), self.config)
-            FUSED.write(self.folder, fused)
+        fused = self._fused()
         rule = decision_rule(self.config, fused=fused)
         earlier = CALIBRATION.read(self.folder) if CALIBRATION.exists(self.folder) else None
         asked = [*earlier.targets, *targets] if earlier else targets
@@ -88,6 +85,14 @@ class RunAnswers:
         calibrated = calibrate(self.config, answered, self.validation, rule, asked)
         CALIBRATION.write(self.folder, replace(calibrated, source=source))
         return decision_rule(self.config, calibrated, fused)
+
+    def _fused(self) -> FusedScore | Infeasible | None:
+        """The fused score, fitted on the answers to the validation split; None where the score is ASPIRE's."""
+        if self.config.score.kind != "fused":
+            return None
+        fused = fit_validation_fused(self.validation(), self.config)
+        FUSED.write(self.folder, fused)
+        return fused
 
     def predict_untuned(self) -> None:
         """The base model's answers to the test questions."""
@@ -116,6 +121,8 @@ class RunAnswers:
         part, rule = LABELLED_PREDICTIONS_PART, decision_rule(self.config)
         answered = answer_questions(part, self.folder, questions, self.config, self.model.predictor.predict)
         answered = part.revise(self.folder, answered, lambda own: rule.marked(own, marks.get(own.question.id)))
+        if self.config.score.candidates > 1:  # what is given, which marks are about, is for the score to say
+            answered = list(map(decision_rule(self.config, fused=self._fused()).decide_again, answered))
         if all(own.correct is None for own in answered):
             raise DataError(
                 f"none of the {len(marks)} marks is about an answer that this run gives; mark what it answers now"

@@ -1,42 +1,55 @@
-"""Which beam is answered with, by hand."""
+"""How many beams: chosen on validation answers, counted on the others."""
 
-from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, ScoredAnswer
-from aspire_llm.selection import AspireScore, FusedScore, Part
-from evidence.reranking import reranked, reranked_correct
+from pathlib import Path
 
-BEAMS = tuple(SampledAnswer(text, (1,), score, 1) for text, score in (("Oslo", -0.5), ("Bergen", -0.9), ("Rome", -1.5)))
+import pytest
 
+from aspire_llm.config import RunConfig
+from aspire_llm.config_files import with_changes
+from aspire_llm.records import Evidence, Prediction, Question, SampledAnswer, ScoredAnswer, Split
+from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS
+from aspire_llm.selection import AspireScore
+from evidence.reranking import Decisions, chosen, gain, main
 
-def fused(states: float) -> FusedScore:
-    """The likelihood, and the states as many times."""
-    return FusedScore((Part.MEAN, Part.STATES), (0.0, 0.0), (1.0, 1.0), (1.0, states), 0.0, num_items=100)
-
-
-def evidence(*beam_states: float) -> Evidence:
-    return Evidence(BEAMS[0], log_self_eval=-0.1, states=beam_states[0], beams=BEAMS, beam_states=beam_states)
+FILES = {Split.VALIDATION: VALIDATION_PREDICTIONS, Split.CALIBRATION: CALIBRATION_PREDICTIONS, Split.TEST: PREDICTIONS}
 
 
-def test_the_score_chooses_among_the_candidates() -> None:
-    own = evidence(0.0, 1.0, 9.0)
-    assert reranked(own, fused(1.0), 2).answer == BEAMS[1]  # −0.9 + 1.0 > −0.5
-    assert reranked(own, fused(1.0), 2).states == 1.0
-    assert reranked(own, fused(1.0), 2).log_self_eval is None  # the verdict was on another answer
-    assert reranked(own, fused(1.0), 3).answer == BEAMS[2]
-    assert reranked(own, fused(0.1), 3) is own  # what does not change stays as it is, with its verdict
+def answers(split: Split, count: int, mended: int) -> list[Prediction]:
+    """Every other likeliest answer is right; of the wrong ones some have a right second beam, which states prefer."""
+    found = []
+    for place in range(count):
+        right, is_mended = place % 2 == 0, place % 2 == 1 and place < 2 * mended
+        beams = tuple(
+            SampledAnswer(text, (1,), -size, 2) for text, size in (("Oslo", 0.5), ("Bergen", 0.6), ("Rome", 3))
+        )
+        states = (2.0, -3.0, -9.0) if right else (-2.0, 2.0 if is_mended else -4.0, -9.0)
+        reference = "Oslo" if right else "Bergen" if is_mended else "Lima"
+        question = Question(f"{split}{place}", "?", (reference,))
+        evidence = Evidence(beams[0], None, states[0] + place / 1000, beams, states)
+        scored = ScoredAnswer(evidence, 0.0)
+        found.append(Prediction(question, scored, rouge_l=float(right), correct=right, novelty=0.5))
+    return found
 
 
-def test_of_equals_the_likelier_stays() -> None:
-    assert reranked(evidence(0.0, 0.4, 1.0), fused(1.0), 3).answer == BEAMS[0]
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    config = with_changes(RunConfig(), [("score.kind", "fused"), ("score.novelty_level", 0)])
+    (tmp_path / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    for (split, file), mended in zip(FILES.items(), (5, 3, 12), strict=True):
+        file.write(tmp_path, answers(split, 100, mended))
+    return tmp_path
 
 
-def test_answers_are_judged_anew_where_they_change() -> None:
-    question = Question("q", "Capital?", ("Bergen",))
-    predictions = [
-        Prediction(question, ScoredAnswer(evidence(0.0, states, 0.0), 0.0), None, False, "", 0.0, False)
-        for states in (1.0, 0.0)
-    ]
-    assert reranked_correct(predictions, fused(1.0), 2, 0.7) == [True, False]
-
-
-def test_the_verdict_is_known_of_one_answer_alone() -> None:
-    assert reranked_correct([], AspireScore(0.25), 2, 0.7) is None
+def test_gains_are_of_the_answers_that_change(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tried = {number: [Decisions.of(run, number)] for number in (2, 3)}
+    gains = [gain(tried[2], split).estimate for split in FILES]
+    assert gains == [pytest.approx(own) for own in (0.05, 0.03, 0.12)]
+    assert chosen(tried) == 2  # of equals the smallest
+    blind = [own.by(AspireScore(0.0)) for own in tried[2]]
+    assert gain(blind, Split.TEST).estimate == 0.0
+    assert gain(tried[2], Split.TEST, than=blind).estimate == pytest.approx(0.12)
+    assert chosen({2: blind}) == 1
+    main([str(run)])
+    said = capsys.readouterr().out
+    assert "Chosen: 2." in said
+    assert "Test: 50.0 → 62.0; gain +12.0 [" in said

@@ -87,7 +87,7 @@ def write_rich_files(
             stored = StoredScores(name, answers, origin(name).source, ids, scores, costs[name])
             scores_file(name).write(run_dir, stored)
             methods.append(method_scores(name, own, scores))
-    confidence = [own.confidence or 0.0 for own in predictions]
+    confidence = method_scores("confidence", predictions, [own.confidence or 0.0 for own in predictions])
     evaluation = evaluate(methods, seed=0, num_resamples=100, confidence=confidence)
     METRICS.write(run_dir, metrics_of(evaluation, predictions))
     COSTS.write(run_dir, dict(costs))

@@ -148,7 +148,7 @@ def write_run(run_dir: Path, predictions: Sequence[Prediction], untuned: Sequenc
     """Write every file that the report reads of a run without other methods, seeds and sweeps."""
     untuned = untuned_answers(predictions) if untuned is None else untuned
     methods = cheap_scores(predictions, untuned)
-    confidence = [own.confidence or 0.0 for own in predictions]
+    confidence = method_scores("confidence", predictions, [own.confidence or 0.0 for own in predictions])
     metrics = metrics_of(evaluate(methods, seed=0, num_resamples=200, confidence=confidence), predictions)
     (run_dir / "scores").mkdir(parents=True, exist_ok=True)
     ids = tuple(own.question.id for own in predictions)

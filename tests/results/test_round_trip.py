@@ -13,6 +13,7 @@ from aspire_llm.records import (
     Evidence,
     LabelledAnswer,
     Mark,
+    PassedOver,
     Prediction,
     Question,
     Reason,
@@ -21,7 +22,7 @@ from aspire_llm.records import (
     UntunedAnswer,
 )
 from aspire_llm.results.calibration import CALIBRATION, Calibrated
-from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
+from aspire_llm.results.metrics import METRICS, Answered, Origin, Reranked, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES, DrawnAnswers, QuestionSamples, drawn_answers_file
@@ -104,7 +105,27 @@ run_metrics = before.flatmap(
         ),
         confidence=st.none() | st.builds(ConfidenceMetrics, numbers, intervals, numbers, intervals, numbers, intervals),
         notes=st.tuples(texts),
+        reranked=st.none()
+        | st.builds(
+            Reranked, st.integers(2, 9), numbers, numbers, intervals, st.builds(Difference, figures, intervals)
+        ),
     )
+)
+reranked = st.builds(
+    lambda beams, states, log_self_eval, scores, rouge_l, correct: Prediction(
+        Question("q", "?", group="q"),
+        ScoredAnswer(Evidence(beams[1], states=states[1], beams=beams, beam_states=states), scores[0]),
+        why="",
+        passed_over=PassedOver(
+            ScoredAnswer(Evidence(beams[0], log_self_eval, states[0], beams, states), scores[1]), rouge_l, correct
+        ),
+    ),
+    st.tuples(answers, answers),
+    st.tuples(numbers, numbers),
+    st.none() | st.floats(-700, 0),
+    st.tuples(numbers, numbers),
+    st.none() | numbers,
+    st.none() | st.booleans(),
 )
 RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
     (SAMPLES, st.builds(QuestionSamples, texts, st.tuples(labelled))),
@@ -143,7 +164,8 @@ RECORDS: list[tuple[Document[Any] | Lines[Any], st.SearchStrategy[Any]]] = [
             reason=st.none() | st.sampled_from(Reason),
             target_risk=st.none() | numbers,
             mark=st.none() | st.builds(Mark, texts, st.booleans()),
-        ),
+        )
+        | reranked,
     ),
     (UNTUNED_PREDICTIONS, st.builds(UntunedAnswer, questions, labelled)),
     (EXAMPLES, st.lists(questions).map(tuple)),

@@ -119,6 +119,7 @@ UNCHANGED = {
     "data.calibration": "other data are another run; see tests/data/test_run_data.py",
     "data.test": "other data are another run; see tests/data/test_run_data.py",
     "stage3.enabled": "without a verdict another score must decide; see tests/test_fused_run.py",
+    "score.candidates": "takes the fused score, which takes more questions; see tests/test_reranked_run.py",
     "prompts.template": "needs prompts.format: chat; see tests/lm/test_chat.py",
     "rivals.nli_model": "needs a second model; see tests/methods",
     "rivals.p_true_examples": "the tiny model's window has no room for an example; see tests/methods",

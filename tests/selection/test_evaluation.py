@@ -92,9 +92,9 @@ def test_one_group_has_figures_without_intervals() -> None:
     assert content["differences"]["aspire - perplexity"]["auroc"]["ci"] is None
 
 
-def test_confidence_of_the_reference_method() -> None:
+def test_confidence_in_the_answers_given() -> None:
     # Ten bins: {1.0} right, {0.8} right, {0.6, 0.65} wrong and right, {0.1} wrong.
-    confidence = [1.0, 0.8, 0.1, 0.65, 0.6]
+    confidence = MethodScores("confidence", (1.0, 0.8, 0.1, 0.65, 0.6), CORRECT, GROUPS)
     result = evaluate([ASPIRE], seed=0, confidence=confidence).confidence
     assert result is not None
     assert result.ece == pytest.approx((0 + 0.2 + abs(1 - 1.25) + 0.1) / 5)

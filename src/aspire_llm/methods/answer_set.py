@@ -73,7 +73,7 @@ class AnswerSet:
         folder: Where the answers are stored, and what is drawn for them.
         config: Of the run.
         questions: The test questions.
-        given: Their stored answers, in the same order.
+        given: Their stored answers, in the same order; methods score the likeliest, whichever are given.
         source: Loads the model behind them.
         validation: Makes predictions for the validation split.
         suffix: Tells the files of the untuned model's answers from those of the tuned one's.
@@ -110,13 +110,13 @@ class AnswerSet:
 
     @property
     def sampled(self) -> list[SampledAnswer]:
-        """The answers themselves."""
-        return [own.sampled for own in self.given]
+        """The likeliest answers themselves."""
+        return [own.sampled for own in self.predictions or self.given]
 
     @property
     def predictions(self) -> list[Prediction]:
-        """The answers with the model's verdicts; only the tuned model gives any."""
-        return [own for own in self.given if isinstance(own, Prediction)]
+        """The likeliest answers with the model's verdicts; only the tuned model gives any."""
+        return [own.likeliest for own in self.given if isinstance(own, Prediction)]
 
     def scored_by(self, scoring: Scoring | Part) -> list[float]:
         """A selection score of each answer, or one part of what such scores are made from.

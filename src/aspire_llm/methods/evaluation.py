@@ -10,12 +10,17 @@ from aspire_llm.methods.catalogue import UNTUNED
 from aspire_llm.methods.scoring import score_answers
 from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
 from aspire_llm.results.calibration import caveats, stored_rule
-from aspire_llm.results.metrics import METRICS, Answered, Origin, RunMetrics
+from aspire_llm.results.metrics import METRICS, Answered, Origin, Reranked, RunMetrics
 from aspire_llm.results.novelty import NOVELTY
 from aspire_llm.results.scores import COSTS, scores_file
 from aspire_llm.rundir.provenance import PROVENANCE
-from aspire_llm.selection import Evaluation, Undefined, evaluate
+from aspire_llm.selection import DecisionRule, Evaluation, Undefined, evaluate
 from aspire_llm.selection.bootstrap import Interval, accuracy_interval
+from aspire_llm.selection.pooled import accuracy_difference
+
+_OF_THE_LIKELIEST = (
+    "methods are compared on the likeliest answers: give references, or set score.candidates to 1 in the run"
+)
 
 
 def evaluate_answers(
@@ -44,10 +49,9 @@ def evaluate_answers(
         DataError: A prediction has neither a reference to be held against nor a mark.
     """
     missing = score_answers(folder, sets, methods, optional=optional)
+    predictions = [own for own in sets[""].given if isinstance(own, Prediction)]
     untuned = [own for own in sets[UNTUNED].given if isinstance(own, UntunedAnswer)] if UNTUNED in sets else []
-    return _evaluate_stored(
-        folder, config, sets[""].predictions, untuned, methods, left_out={**(left_out or {}), **missing}
-    )
+    return _evaluate_stored(folder, config, predictions, untuned, methods, left_out={**(left_out or {}), **missing})
 
 
 def _evaluate_stored(
@@ -60,11 +64,12 @@ def _evaluate_stored(
     left_out: Mapping[str, str],
 ) -> RunMetrics:
     """Hold the stored scores against the labels of the answers and write `metrics.json`."""
-    if unknown := sum(own.correct is None for own in predictions):
-        raise DataError(
-            f"{unknown} of {len(predictions)} predictions have no reference, nor a mark that is about them; "
-            "evaluation needs answers"
-        )
+    likeliest = [own.likeliest for own in predictions]
+    for answers, remedy in ((predictions, "evaluation needs answers"), (likeliest, _OF_THE_LIKELIEST)):
+        if unknown := sum(own.correct is None for own in answers):
+            raise DataError(
+                f"{unknown} of {len(answers)} predictions have no reference, nor a mark that is about them; {remedy}"
+            )
     names = {path.stem for path in (folder / "scores").glob("*.json")}
     stored = [
         scores_file(name).read(folder)
@@ -72,15 +77,16 @@ def _evaluate_stored(
     ]
     tuned, before = (
         [method_scores(own.method, own.scores, given) for own in stored if own.answers is answers]
-        for answers, given in ((Answers.TUNED, predictions), (Answers.UNTUNED, untuned))
+        for answers, given in ((Answers.TUNED, likeliest), (Answers.UNTUNED, untuned))
     )
     own = [method.name for method in tuned]
     reference = config.score.kind if config.score.kind in own else own[0]
     evaluation = _evaluate(tuned, before, predictions, reference, config.seed)
+    rule = stored_rule(folder, config)
     metrics = RunMetrics(
         n=len(predictions),
-        accuracy=_accuracy(predictions),
-        accuracy_ci=_accuracy_ci(predictions, config.seed),
+        accuracy=_accuracy(likeliest),
+        accuracy_ci=_accuracy_ci(likeliest, config.seed),
         accuracy_before=_accuracy(untuned) if untuned else None,
         accuracy_before_ci=_accuracy_ci(untuned, config.seed) if untuned else None,
         malformed=sum(not own.sampled.terminated or not own.sampled.text for own in predictions) / len(predictions),
@@ -90,7 +96,8 @@ def _evaluate_stored(
         differences=evaluation.differences,
         confidence=evaluation.confidence,
         reference=reference,
-        notes=tuple(_notes(folder, config, predictions, left_out)),
+        reranked=_reranked(predictions, rule.candidates, config.seed),
+        notes=tuple(_notes(folder, rule, predictions, left_out)),
     )
     METRICS.write(folder, metrics)
     COSTS.write(folder, {own.method: own.cost for own in stored})
@@ -117,12 +124,28 @@ def _evaluate(
     seed: int,
 ) -> Evaluation:
     """The figures of all methods; those on the answers before tuning are compared with none of the others."""
-    confidence = [own.confidence for own in predictions if own.confidence is not None]
-    evaluation = evaluate(tuned, reference_method=reference, seed=seed, confidence=confidence or None)
+    sure = [own for own in predictions if own.confidence is not None]
+    confidence = method_scores("confidence", [own.confidence or 0.0 for own in sure], sure) if sure else None
+    evaluation = evaluate(tuned, reference_method=reference, seed=seed, confidence=confidence)
     if not before:
         return evaluation
     other = evaluate(before, reference_method=before[0].name, seed=seed)
     return Evaluation(evaluation.methods | other.methods, evaluation.differences, evaluation.confidence)
+
+
+def _reranked(predictions: Sequence[Prediction], candidates: int, seed: int) -> Reranked | None:
+    """What the answers given gain on the likeliest; None where they are the likeliest by rule."""
+    if candidates == 1:
+        return None
+    given, likeliest = zip(*((bool(own.correct), bool(own.likeliest.correct)) for own in predictions), strict=True)
+    groups = [own.question.cluster for own in predictions]
+    return Reranked(
+        candidates,
+        changed=sum(own.passed_over is not None for own in predictions) / len(predictions),
+        accuracy=_accuracy(predictions),
+        accuracy_ci=_accuracy_ci(predictions, seed),
+        gain=accuracy_difference([given], [likeliest], [groups], seed=seed),
+    )
 
 
 def _answered(predictions: Sequence[Prediction]) -> Answered:
@@ -140,10 +163,9 @@ def _accuracy_ci(given: Sequence[Prediction] | Sequence[UntunedAnswer], seed: in
 
 
 def _notes(
-    folder: Path, config: RunConfig, predictions: Sequence[Prediction], left_out: Mapping[str, str]
+    folder: Path, rule: DecisionRule, predictions: Sequence[Prediction], left_out: Mapping[str, str]
 ) -> list[str]:
     notes = [f"Left out: {name} ({reason})." for name, reason in left_out.items()]
-    rule = stored_rule(folder, config)
     notes += [f"{caveat[0].upper()}{caveat[1:]}." for caveat in caveats(rule, NOVELTY.read(folder))]
     novel = sum(own.novelty is not None and own.novelty < rule.novelty_level for own in predictions)
     if novel:

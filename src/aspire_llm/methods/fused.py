@@ -37,11 +37,12 @@ def fit_validation_fused(
     Args:
         predictions: To the validation split.
         config: Of the run.
-        parts: To choose from; those that the run does not compute are left out.
+        parts: To choose from; those that the run does not compute are left out, and so is the verdict where the score
+            has to rank beams, of which all but the likeliest have none.
     """
     evidence = [own.scored.evidence for own in predictions]
     missing = {Part.STATES} if any(own.states is None for own in evidence) else set()
-    if any(own.log_self_eval is None for own in evidence):
+    if config.score.candidates > 1 or any(own.log_self_eval is None for own in evidence):
         missing.add(Part.VERDICT)
     return fit_fused(
         evidence,

@@ -5,7 +5,16 @@ Higher selection scores always mean more confident.
 """
 
 from aspire_llm.records.answers import DrawnAnswer, Evidence, LabelledAnswer, MethodScores, SampledAnswer, ScoredAnswer
-from aspire_llm.records.outcomes import ABSTENTION, Mark, Prediction, Reason, Unanswered, Unread, UntunedAnswer
+from aspire_llm.records.outcomes import (
+    ABSTENTION,
+    Mark,
+    PassedOver,
+    Prediction,
+    Reason,
+    Unanswered,
+    Unread,
+    UntunedAnswer,
+)
 from aspire_llm.records.questions import Answers, Question, Split
 
 __all__ = [
@@ -16,6 +25,7 @@ __all__ = [
     "LabelledAnswer",
     "Mark",
     "MethodScores",
+    "PassedOver",
     "Prediction",
     "Question",
     "Reason",

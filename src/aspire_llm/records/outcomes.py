@@ -34,12 +34,28 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """The likeliest answer to a question, where the score ranks another of the beams first.
+
+    Attributes:
+        scored: The answer with its scores.
+        rouge_l: As of a prediction.
+        correct: As of a prediction.
+    """
+
+    scored: ScoredAnswer
+    rouge_l: float | None
+    correct: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What the system says to one question: an answer, or an abstention.
 
     Attributes:
         question: The question asked.
-        scored: The likeliest answer with its scores, also where the system abstains.
+        scored: The answer with its scores, also where the system abstains: the likeliest, or where `score.candidates`
+            says so the one of the likeliest beams that the score ranks first.
         confidence: Calibrated probability that the answer is correct, or None where the run has no calibration. It is
             about questions like those that calibrated it, so it says nothing of one that is withheld as novel.
         abstained: True where the system says "I don't know" rather than `answer`.
@@ -54,6 +70,7 @@ class Prediction:
         target_risk: The certified share of wrong answers that the decision stands on; None where it stands on the
             confidence.
         mark: What a person said of an answer to the question, this one or another; None where nobody did.
+        passed_over: The likeliest answer, where `scored` is another.
         abstention: What is said where the system abstains.
     """
 
@@ -69,12 +86,31 @@ class Prediction:
     context_cut: bool = False
     target_risk: float | None = None
     mark: Mark | None = None
+    passed_over: PassedOver | None = field(default=None, repr=False)
     abstention: str = field(default=ABSTENTION, compare=False)
 
     @property
     def sampled(self) -> SampledAnswer:
-        """The likeliest answer, also where the system abstains."""
+        """The answer, also where the system abstains."""
         return self.scored.answer
+
+    @property
+    def likeliest(self) -> "Prediction":
+        """The same of the likeliest answer, which methods are compared on; no decision is known of it where it was
+        passed over."""
+        own = self.passed_over
+        if own is None:
+            return self
+        return Prediction(
+            self.question,
+            own.scored,
+            rouge_l=own.rouge_l,
+            correct=own.correct,
+            novelty=self.novelty,
+            context_cut=self.context_cut,
+            mark=self.mark,
+            abstention=self.abstention,
+        )
 
     @property
     def answer(self) -> str | None:

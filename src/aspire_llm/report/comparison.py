@@ -91,6 +91,8 @@ def _runs_table(runs: Sequence[RunResults], note: str) -> Table:
         else estimate(run.metrics.accuracy, run.metrics.accuracy_ci)
         for run in runs
     ]
+    reranked = [run.metrics.reranked for run in runs]
+    given = [None if own is None else estimate(own.accuracy, own.accuracy_ci) for own in reranked]
     columns = [
         Column("run", "Run", [run.name for run in runs]),
         Column("model", "Model", [run.config.model if run.config else None for run in runs]),
@@ -104,6 +106,7 @@ def _runs_table(runs: Sequence[RunResults], note: str) -> Table:
             parts(None),
         ),
         Column("accuracy", "Accuracy", accuracies, Kind.PERCENT, ("sd", "low", "high")),
+        *([Column("reranked", "Best-scored beam", given, Kind.PERCENT)] if any(given) else []),
     ]
     notes = [note, *spread_notes(columns, *(run.seeds for run in runs))]
     return Table("runs", "The runs and their accuracy, in percent.", columns, notes)

@@ -99,7 +99,7 @@ def report_page(results: RunResults) -> str:
         subtitle=_subtitle(results),
         tiles=_tiles(results),
         verdict=_verdict(results),
-        notes=[*metrics.notes, *results.notes],
+        notes=[*wording.reranked_notes(metrics), *metrics.notes, *results.notes],
         methods=methods_table(metrics, results.costs),
         details=details_table(results.methods, metrics.reference),
         differences=differences_table(metrics, pairs=_by_strength(results)),
@@ -152,8 +152,8 @@ def _guarantee_figures(
 ) -> "list[FigureView]":
     from aspire_llm.report.figures.guarantees import guarantee_figures  # matplotlib
 
-    own = [method for method in results.method_scores(Answers.TUNED) if method.name == results.metrics.reference]
-    return guarantee_figures(own[0], [pair for pair in promised if not pair[0].about]) if own else []
+    given = results.given_scores
+    return guarantee_figures(given, [pair for pair in promised if not pair[0].about]) if given.scores else []
 
 
 def _subtitle(results: RunResults) -> str:
@@ -164,13 +164,15 @@ def _subtitle(results: RunResults) -> str:
 
 def _tiles(results: RunResults) -> list[Tile]:
     metrics = results.metrics
-    before, around = metrics.accuracy_before, _interval(metrics.accuracy_ci)
+    before, given = metrics.accuracy_before, metrics.reranked or metrics
+    around = _interval(given.accuracy_ci)
     remarks = [
         around and f"95% interval {around}",
+        "" if metrics.reranked is None else f"{percent(metrics.accuracy)}% by the likeliest answers",
         "" if before is None else f"{percent(before)}% {_interval(metrics.accuracy_before_ci)} before tuning",
         f"{percent(metrics.malformed)}% malformed",
     ]
-    tiles = [Tile("Accuracy", f"{percent(metrics.accuracy)}%", " · ".join(filter(None, remarks)))]
+    tiles = [Tile("Accuracy", f"{percent(given.accuracy)}%", " · ".join(filter(None, remarks)))]
     if metrics.reference in metrics.methods:
         own = metrics.methods[metrics.reference]
         of_whom = method_label(metrics.reference)

@@ -60,9 +60,21 @@ class RunResults:
         return {name: self.metrics.methods[name] for name in in_order(self.metrics.methods)}
 
     def judged(self, answers: Answers) -> Sequence[Answer]:
-        """The answers whose correctness is known."""
-        own: Sequence[Answer] = self.predictions if answers is Answers.TUNED else self.untuned
+        """The likeliest answers, where their correctness is known."""
+        likeliest = [own.likeliest for own in self.predictions]
+        own: Sequence[Answer] = likeliest if answers is Answers.TUNED else self.untuned
         return [answer for answer in own if answer.correct is not None]
+
+    @property
+    def given_scores(self) -> MethodScores:
+        """The score that decides, of the answers that are given or withheld, where their correctness is known."""
+        judged = [own for own in self.predictions if own.correct is not None]
+        return MethodScores(
+            self.metrics.reference,
+            scores=tuple(own.scored.selection_score for own in judged),
+            correct=tuple(bool(own.correct) for own in judged),
+            groups=tuple(map(group_of, judged)),
+        )
 
     def method_scores(self, answers: Answers) -> list[MethodScores]:
         """The stored scores of those methods of `metrics.json` that score these answers, family by family."""

@@ -18,7 +18,7 @@ from aspire_llm.report.estimates import (
 )
 from aspire_llm.report.run_results import read_seeds
 from aspire_llm.report.tables import Column, Estimate, Kind, Table
-from aspire_llm.report.wording import difference_line, pair_label, split_pair, undefined_notes
+from aspire_llm.report.wording import difference_line, pair_label, reranked_notes, split_pair, undefined_notes
 from aspire_llm.report.writers import as_text, write_files
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.scores import COSTS, Cost
@@ -42,7 +42,7 @@ def results_table(metrics: RunMetrics) -> str:
         Column("at_80", "Accuracy@80%", [estimate(own.accuracy_at_coverage[0.8]) for own in figures], Kind.PERCENT),
     ]
     pairs = {split_pair(pair)[1]: pair for pair in metrics.differences}
-    notes = undefined_notes(methods)
+    notes = [*reranked_notes(metrics), *undefined_notes(methods)]
     notes += [difference_line(pairs[rival], metrics.differences[pairs[rival]]) for rival in in_order(pairs)]
     if pairs:
         notes.append("(percentage points with 95% intervals; paired bootstrap over groups)")
@@ -79,7 +79,7 @@ def result_tables(
 
 
 def accuracy_table(metrics: RunMetrics, seeds: SeedSummary | None = None) -> Table:
-    """Accuracy of the answers before and after tuning."""
+    """Accuracy of the answers before and after tuning, and of the best-scored beams where those are given."""
     figures = {
         Answers.UNTUNED: estimate(metrics.accuracy_before, metrics.accuracy_before_ci),
         Answers.TUNED: estimate(metrics.accuracy, metrics.accuracy_ci),
@@ -87,12 +87,17 @@ def accuracy_table(metrics: RunMetrics, seeds: SeedSummary | None = None) -> Tab
     for name, by_metric in (seeds.methods if seeds else {}).items():
         # The same for all methods on the same answers.
         figures[Answers.TUNED if name == base_name(name) else Answers.UNTUNED] = mean(by_metric["accuracy"])
-    cells = list(figures.values())
+    rows = {_WHEN[answers]: own for answers, own in figures.items()}
+    if own := metrics.reranked:
+        of_this_run = ", this run" if seeds else ""
+        rows[f"After tuning, best-scored of {own.candidates} beams{of_this_run}"] = estimate(
+            own.accuracy, own.accuracy_ci
+        )
     columns = [
-        Column("answers", "Answers", [_WHEN[answers] for answers in figures]),
-        Column("accuracy", "Accuracy", cells, Kind.PERCENT, parts(seeds), marks_best=True),
+        Column("answers", "Answers", list(rows)),
+        Column("accuracy", "Accuracy", list(rows.values()), Kind.PERCENT, parts(seeds), marks_best=True),
     ]
-    notes = [f"{metrics.n} test questions.", *spread_notes(columns, seeds)]
+    notes = [f"{metrics.n} test questions.", *reranked_notes(metrics), *spread_notes(columns, seeds)]
     return Table("accuracy", "Accuracy of the likeliest answer, in percent.", columns, notes)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from aspire_llm.methods.catalogue import method_label
 from aspire_llm.report.estimates import METRIC_LABELS, Interval
 from aspire_llm.report.tables import NOT_AVAILABLE, percent, points
+from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.selection import Difference, MethodMetrics, Undefined, defined
 
 
@@ -105,6 +106,20 @@ def tally(differences: Mapping[str, Mapping[str, Difference]]) -> str:
         f"{shown.count(Direction.BETTER)}, behind {shown.count(Direction.WORSE)}, and not to be told apart from "
         f"{shown.count(Direction.UNCLEAR)} (intervals not adjusted for their number)."
     )
+
+
+def reranked_notes(metrics: RunMetrics) -> list[str]:
+    """What answering with the best-scored beam does, in a sentence; none where the likeliest answers."""
+    own = metrics.reranked
+    if own is None:
+        return []
+    gain, bounds = defined(own.gain.estimate), defined(own.gain.ci)
+    around = "" if bounds is None else f" ({signed_interval(bounds)})"
+    change = f"{percent(metrics.accuracy)} → {percent(own.accuracy)}%, {points(gain or 0.0)} points{around}"
+    return [
+        f"Answering with the best-scored of {own.candidates} beams: accuracy {change}. Methods are compared on the "
+        "likeliest answers."
+    ]
 
 
 def duration(seconds: float) -> str:

@@ -126,9 +126,13 @@ def decision_rule(
         fused: Whatever could be fitted; None before that, and where the score is ASPIRE's.
     """
     target = None if calibrated is None else config.score.target_risk
+    lacking = f"no fused score ({fused.reason}): the paper's is used" if isinstance(fused, Infeasible) else ""
+    if lacking and config.score.candidates > 1:
+        lacking += ", and answers are the likeliest"
     return DecisionRule(
         scoring=fused if isinstance(fused, FusedScore) else aspire_score(config),
-        lacking=f"no fused score ({fused.reason}): the paper's is used" if isinstance(fused, Infeasible) else "",
+        candidates=config.score.candidates if isinstance(fused, FusedScore) else 1,
+        lacking=lacking,
         abstain_below=config.score.abstain_below,
         eval_threshold=config.correctness.eval_threshold,
         measure=config.correctness.measure,
@@ -182,7 +186,7 @@ def calibrate(
         rule: Scores answers; nothing in it was fitted on the calibration answers.
         targets: Beside the one of the config, if there is one.
     """
-    known = [rule.decide_again(own) for own in answered if own.correct is not None]
+    known = [own for own in map(rule.decide_again, answered) if own.correct is not None]
     scores = [own.scored.selection_score for own in known]
     groups = [own.question.cluster for own in known]
     confidence = fit_calibration(scores, [bool(own.correct) for own in known], config.score.calibration, groups=groups)

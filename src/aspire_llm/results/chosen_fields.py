@@ -81,6 +81,10 @@ def candidate_scores(evidence: Evidence, scoring: Scoring) -> list[float | None]
 
 
 def _candidates(evidence: Evidence, scoring: Scoring) -> list[dict[str, Any]]:
-    """All beams but the likeliest, likeliest first."""
+    """All beams but the answer, likeliest first."""
     found = zip_longest(evidence.beams, evidence.beam_states, candidate_scores(evidence, scoring))
-    return [beam_to_json(beam, states) | {"selection_score": score} for beam, states, score in found][1:]
+    return [
+        beam_to_json(beam, states) | {"selection_score": score}
+        for beam, states, score in found
+        if beam != evidence.answer
+    ]

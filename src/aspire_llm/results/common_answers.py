@@ -61,9 +61,9 @@ class StoredAnswers:
         splits: dict[str, Split] = {}
         answers: dict[str, Prediction] = {}
         for split, file in _FILES.items():
-            for own in file.read(folder):
+            for own in map(rule.decide_again, file.read(folder)):
                 if own.correct is not None:
-                    splits[own.question.id], answers[own.question.id] = split, rule.decide_again(own)
+                    splits[own.question.id], answers[own.question.id] = split, own
         return cls(folder, config, rule, splits, answers)
 
     def judged(self, ids: list[str]) -> JudgedScores:

@@ -35,16 +35,56 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Reranked:
+    """What comes of answering with the beam that the score ranks first, rather than with the likeliest.
+
+    Attributes:
+        candidates: How many of the likeliest beams may be the answer.
+        changed: Share of the questions that are given another answer than the likeliest, 0 to 1.
+        accuracy: Share of right answers among all that are given, 0 to 1.
+        accuracy_ci: Its 95% interval by bootstrap over groups; undefined with a single group.
+        gain: That accuracy minus the one of the likeliest answers, paired.
+    """
+
+    candidates: int
+    changed: float
+    accuracy: float
+    accuracy_ci: Interval | Undefined
+    gain: Difference
+
+    def to_json(self) -> dict[str, Any]:
+        """The value of `reranked` in `metrics.json`."""
+        return {
+            "candidates": self.candidates,
+            "changed": self.changed,
+            "accuracy": self.accuracy,
+            **figure_to_json("accuracy_ci", self.accuracy_ci),
+            "gain": self.gain.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Reranked":
+        """The record that `to_json` wrote."""
+        return cls(
+            int(content["candidates"]),
+            float(content["changed"]),
+            float(content["accuracy"]),
+            interval_from_json("accuracy_ci", content),
+            Difference.from_json(content["gain"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunMetrics:
     """The figures of a run on its test split, or on other data.
 
     Attributes:
         n: Questions.
-        accuracy: Share of right answers among all of them, 0 to 1.
+        accuracy: Share of right answers among the likeliest to all of them, which methods are compared on, 0 to 1.
         accuracy_ci: Its 95% interval by bootstrap over groups; undefined with a single group.
         accuracy_before: The same of the model before tuning, or None where it has not answered.
         accuracy_before_ci: Its interval.
-        malformed: Share of answers that are empty or cut off.
+        malformed: Share of the answers given that are empty or cut off.
         answered: What is left when the system abstains.
         methods: Figures by method, the tuned model's answers first.
         origins: Of the same methods.
@@ -52,6 +92,7 @@ class RunMetrics:
         confidence: How well confidence is calibrated; None where the run has none.
         notes: What a reader must know, in sentences.
         reference: The method that decides in this run; differences are from it to the others.
+        reranked: Of the answers that are given, where they need not be the likeliest; else None.
     """
 
     n: int
@@ -67,6 +108,7 @@ class RunMetrics:
     confidence: ConfidenceMetrics | None
     notes: tuple[str, ...]
     reference: str = REFERENCE
+    reranked: Reranked | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -86,6 +128,7 @@ class RunMetrics:
             **figure_to_json("accuracy_ci", self.accuracy_ci),
             "accuracy_before": self.accuracy_before,
             **before_ci,
+            **({} if self.reranked is None else {"reranked": self.reranked.to_json()}),
             "malformed": self.malformed,
             "reference": self.reference,
             "answered": {"share": self.answered.share, "accuracy": self.answered.accuracy},
@@ -116,6 +159,7 @@ class RunMetrics:
             confidence=evaluation.confidence,
             notes=tuple(content["notes"]),
             reference=content.get("reference", REFERENCE),
+            reranked=Reranked.from_json(content["reranked"]) if "reranked" in content else None,
         )
 
 

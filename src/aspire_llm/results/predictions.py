@@ -1,7 +1,7 @@
 """Predictions as they are stored: a line per question, of the tuned model and of the untuned one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -9,6 +9,7 @@ from aspire_llm.records import (
     Evidence,
     LabelledAnswer,
     Mark,
+    PassedOver,
     Prediction,
     Question,
     Reason,
@@ -63,11 +64,34 @@ def stored_to_json(prediction: Prediction) -> dict[str, Any]:
     """A line of `predictions.jsonl`: that for users, and the other hypotheses of the search."""
     evidence = prediction.scored.evidence
     mark = {} if prediction.mark is None else {"mark": asdict(prediction.mark)}
+    own = prediction.passed_over
     return {
         **prediction_to_json(prediction),
         **mark,
-        "beams": [beam_to_json(*own) for own in zip_longest(evidence.beams, evidence.beam_states)],
+        **({} if own is None else {"likeliest": _passed_over_to_json(own)}),
+        "beams": [beam_to_json(*beam) for beam in zip_longest(evidence.beams, evidence.beam_states)],
     }
+
+
+def _passed_over_to_json(own: PassedOver) -> dict[str, Any]:
+    """What is said of the likeliest answer, which is the first of the beams."""
+    return {
+        "selection_score": own.scored.selection_score,
+        "log_self_eval": own.scored.evidence.log_self_eval,
+        "states": own.scored.evidence.states,
+        "rouge_l": own.rouge_l,
+        "correct": own.correct,
+    }
+
+
+def _passed_over_from_json(line: Mapping[str, Any], given: Evidence) -> PassedOver:
+    evidence = replace(
+        given,
+        answer=given.beams[0],
+        log_self_eval=_float_or_none(line["log_self_eval"]),
+        states=_float_or_none(line["states"]),
+    )
+    return PassedOver(ScoredAnswer(evidence, float(line["selection_score"])), line["rouge_l"], line["correct"])
 
 
 def beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
@@ -77,18 +101,16 @@ def beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
 
 def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
     """The prediction of a line, stored or for users; of its question, what a line holds (no history)."""
+    evidence = Evidence(
+        answer=answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
+        log_self_eval=_float_or_none(line["log_self_eval"]),
+        states=_float_or_none(line.get("states")),
+        beams=tuple(answer_from_json(own) for own in line.get("beams", ())),
+        beam_states=tuple(float(own["states"]) for own in line.get("beams", ()) if "states" in own),
+    )
     return Prediction(
         question=_question_from_json(line),
-        scored=ScoredAnswer(
-            Evidence(
-                answer=answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
-                log_self_eval=_float_or_none(line["log_self_eval"]),
-                states=_float_or_none(line.get("states")),
-                beams=tuple(answer_from_json(own) for own in line.get("beams", ())),
-                beam_states=tuple(float(own["states"]) for own in line.get("beams", ()) if "states" in own),
-            ),
-            selection_score=float(line["selection_score"]),
-        ),
+        scored=ScoredAnswer(evidence, selection_score=float(line["selection_score"])),
         confidence=_float_or_none(line["confidence"]),
         abstained=bool(line["abstained"]),
         why=line["why"],
@@ -99,6 +121,7 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
         context_cut=bool(line["context_cut"]),
         target_risk=_float_or_none(line.get("target_risk")),
         mark=Mark(**line["mark"]) if line.get("mark") else None,
+        passed_over=_passed_over_from_json(line["likeliest"], evidence) if "likeliest" in line else None,
     )
 
 

@@ -5,11 +5,12 @@ It takes no model, so other settings of the score decide stored answers anew in 
 
 from dataclasses import dataclass, replace
 
-from aspire_llm.correctness import Measure, is_correct, is_same_answer
+from aspire_llm.correctness import Measure, is_correct, is_same_answer, rouge_l_of
 from aspire_llm.records import (
     Evidence,
     LabelledAnswer,
     Mark,
+    PassedOver,
     Prediction,
     Question,
     Reason,
@@ -19,6 +20,7 @@ from aspire_llm.records import (
 from aspire_llm.selection.confidence import Calibration, UniformCalibration
 from aspire_llm.selection.guarantee import Guarantee
 from aspire_llm.selection.outcomes import Infeasible
+from aspire_llm.selection.reranking import reranked
 from aspire_llm.selection.risk_control import Uncertified
 from aspire_llm.selection.risk_tests import RiskTarget
 from aspire_llm.selection.score import Scoring
@@ -39,6 +41,8 @@ class DecisionRule:
         lacking: Why the score is not the one that was asked for, as a clause; empty where it is.
         guarantee: Its threshold takes the place of `abstain_below`; where it certifies none, answers are withheld.
         measure: Of the agreement.
+        candidates: How many of the likeliest beams may be the answer; it is the one that the score ranks first, and all
+            else is about that one.
     """
 
     scoring: Scoring
@@ -49,6 +53,7 @@ class DecisionRule:
     lacking: str = ""
     guarantee: Guarantee | SlicedGuarantee | None = None
     measure: Measure = Measure.ROUGE_L
+    candidates: int = 1
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -77,25 +82,31 @@ class DecisionRule:
         Args:
             question: What was asked.
             evidence: The likeliest answer, and what is known of it.
-            rouge_l: Best Rouge-L F over the references, or None where no reference is known.
+            rouge_l: Its best Rouge-L F over the references, or None where no reference is known.
             novelty: p-value of the question among the calibration questions, or None where it is not known.
             mark: What a person said of an answer to the question, if anything.
         """
-        score = self.scoring.score(evidence)
+        passed_over, chosen = None, reranked(evidence, self.scoring, self.candidates)
+        if chosen is not evidence:
+            correct = self._is_correct(question, evidence.answer.text, rouge_l, mark)
+            passed_over = PassedOver(ScoredAnswer(evidence, self.scoring.score(evidence)), rouge_l, correct)
+            rouge_l = None if rouge_l is None else rouge_l_of(chosen.answer.text, question)
+        score = self.scoring.score(chosen)
         confidence = None if isinstance(self.calibration, Infeasible) else self.calibration.confidence(score)
         reason, why = self._reason(question, score, confidence, novelty)
         return Prediction(
             question,
-            ScoredAnswer(evidence, score),
+            ScoredAnswer(chosen, score),
             confidence,
             abstained=reason not in (Reason.SURE_ENOUGH, Reason.NO_CALIBRATION),
             why=why,
             reason=reason,
             rouge_l=rouge_l,
-            correct=self._is_correct(question, evidence.answer.text, rouge_l, mark),
+            correct=self._is_correct(question, chosen.answer.text, rouge_l, mark),
             mark=mark,
             novelty=novelty,
             target_risk=self.guarantee.target.risk if self.guarantee else None,
+            passed_over=passed_over,
         )
 
     def _is_correct(self, question: Question, answer: str, rouge_l: float | None, mark: Mark | None) -> bool | None:
@@ -130,21 +141,14 @@ class DecisionRule:
         )
 
     def decide_again(self, prediction: Prediction) -> Prediction:
-        """The same answer under this rule."""
-        decided = self.decide(
-            prediction.question,
-            prediction.scored.evidence,
-            prediction.rouge_l,
-            novelty=prediction.novelty,
-            mark=prediction.mark,
-        )
-        return replace(decided, context_cut=prediction.context_cut, abstention=prediction.abstention)
+        """The same question and beams under this rule."""
+        own = prediction.likeliest
+        decided = self.decide(own.question, own.scored.evidence, own.rouge_l, novelty=own.novelty, mark=own.mark)
+        return replace(decided, context_cut=own.context_cut, abstention=own.abstention)
 
     def marked(self, prediction: Prediction, mark: Mark | None) -> Prediction:
-        """The same prediction with what a person said of an answer to the question."""
-        question, answer = prediction.question, prediction.sampled.text
-        correct = self._is_correct(question, answer, prediction.rouge_l, mark)
-        return replace(prediction, mark=mark, correct=correct)
+        """The same as `decide_again`, with what a person said of an answer to the question."""
+        return self.decide_again(replace(prediction, mark=mark))
 
     def judge_again(self, untuned: UntunedAnswer) -> UntunedAnswer:
         """The untuned model's answer at this rule's threshold."""

@@ -107,7 +107,7 @@ class Evaluation:
     Attributes:
         methods: Figures by method name.
         differences: By "reference - rival", then by metric (auroc, auacc).
-        confidence: Of the reference method; None where it has none.
+        confidence: Of the answers that are given; None where they have none.
     """
 
     methods: dict[str, MethodMetrics]
@@ -145,7 +145,7 @@ def evaluate(
     reference_method: str = "aspire",
     seed: int,
     num_resamples: int = 1000,
-    confidence: Sequence[float] | None = None,
+    confidence: MethodScores | None = None,
 ) -> Evaluation:
     """Score every method, and the reference method against each rival on the same answers.
 
@@ -154,7 +154,7 @@ def evaluate(
         reference_method: The name of the method that the differences are about.
         seed: Of the bootstrap.
         num_resamples: Of the bootstrap.
-        confidence: Calibrated probability of each of the reference method's answers, or None.
+        confidence: Calibrated probability of each answer that is given (other methods may score others), or None.
 
     Raises:
         ConfigError: The reference method is missing, or a name stands twice.
@@ -179,7 +179,7 @@ def evaluate(
     }
     calibration = None
     if confidence is not None:
-        calibration = ConfidenceMetrics.of(reference.correct, confidence, reference.groups, seed=seed)
+        calibration = ConfidenceMetrics.of(confidence.correct, confidence.scores, confidence.groups, seed=seed)
     return Evaluation(figures, differences, calibration)
 
 
