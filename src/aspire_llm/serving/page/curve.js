@@ -68,9 +68,11 @@ function mark(place, marked, words) {
   const line = draw("line", { class: "mark", x1: x, x2: x, y1: TOP, y2: BOTTOM });
   if (!words) return [line];
   const right = marked.coverage < 0.5;
+  // Above what falls to the right, below what rises to the left: the words cross no line.
+  const level = right ? Math.max(TOP + 12, y - 12) : BOTTOM - 10;
   return [
     line,
     draw("circle", { class: "dot", cx: x, cy: y, r: 5 }),
-    draw("text", { class: "said", x: x + (right ? 8 : -8), y: BOTTOM - 10, "text-anchor": right ? "start" : "end" }, words),
+    draw("text", { class: "said", x: x + (right ? 8 : -8), y: level, "text-anchor": right ? "start" : "end" }, words),
   ];
 }
