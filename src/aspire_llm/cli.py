@@ -136,6 +136,22 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--device", help="another one than the runs were made on")
     serve.set_defaults(job=cli_jobs.serve_job)
 
+    export = jobs.add_parser("export", help="what a run answers with, and a card, in a folder for others")
+    export.add_argument("run", type=Path, metavar="RUN")
+    export.add_argument("folder", type=Path, metavar="DIR")
+    export.add_argument("--half", action="store_true", help="adapters in float16: half the size")
+    export.add_argument(
+        "--with-questions", action="store_true", help="also the questions that calibrate, and their answers"
+    )
+    export.add_argument("--push", metavar="OWNER/NAME", help="put it on the hub, too")
+    export.set_defaults(job=cli_jobs.export_job)
+
+    take = jobs.add_parser("import", help="make a run of an exported one")
+    take.add_argument("source", metavar="DIR|hf:OWNER/NAME")
+    take.add_argument("folder", type=Path, metavar="RUN")
+    take.add_argument("--model", help="where its base model is here, if not where it was")
+    take.set_defaults(job=cli_jobs.import_job)
+
     evaluate = jobs.add_parser("evaluate", help="metrics of a run, on its test split or on other data")
     evaluate.add_argument("run", type=Path, metavar="RUN")
     evaluate.add_argument("--data", help="score these questions instead of the run's test split")

@@ -126,6 +126,23 @@ def serve_job(options: Namespace) -> None:
     serve(options.runs, settings, device=options.device)
 
 
+def export_job(options: Namespace) -> None:
+    """`aspire-llm export`."""
+    from aspire_llm.sharing import export_run
+
+    folder = export_run(
+        options.run, options.folder, half=options.half, with_questions=options.with_questions, push=options.push
+    )
+    print(f"{folder}: read its README.md before it is shared")
+
+
+def import_job(options: Namespace) -> None:
+    """`aspire-llm import`."""
+    from aspire_llm.sharing import import_run
+
+    print(import_run(options.source, options.folder, model=options.model))
+
+
 def evaluate_job(options: Namespace) -> None:
     """`aspire-llm evaluate`."""
     from aspire_llm.commands import evaluate

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import tiny_model
 from peft import PeftModel
 from reference import encoder_of, full_forward, sequence_embeddings, soft_prompt
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import RunDirectoryError
@@ -13,6 +16,7 @@ from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import (
     SELF_EVALUATION,
     TASK,
+    Adapter,
     SoftPrompt,
     load_adapter,
     new_adapter,
@@ -93,6 +97,49 @@ def test_a_soft_prompt_loads_in_peft(llama: Backbone, tmp_path: Path) -> None:
     theirs = PeftModel.from_pretrained(llama.model, tmp_path)
     logits = theirs(torch.tensor([prompt.token_ids])).logits[0, -1]
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture
+def lora(backbone: Backbone) -> Adapter:
+    """θp that changes something."""
+    adapter = new_adapter(backbone, TASK, TrainingConfig(adapter="lora", lora_rank=2), seed=0)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.1)
+    return adapter
+
+
+def test_lora_loads_in_peft(
+    backbone: Backbone, lora: Adapter, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    prompt = encoder_of(backbone).prompt(PROMPTS[0])
+    expected = first_logits(AdaptedModel(backbone, lora))[0]
+    save_adapter(lora, tmp_path)
+    fresh = tiny_model(backbone.model.config.model_type, len(tokenizer)).eval()
+    theirs = PeftModel.from_pretrained(fresh, tmp_path)
+    logits = theirs(input_ids=torch.tensor([prompt.token_ids])).logits[0, -1]
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_lora_of_earlier_versions_is_read(backbone: Backbone, lora: Adapter, tmp_path: Path) -> None:
+    before = first_logits(AdaptedModel(backbone, lora))
+    save_adapter(lora, tmp_path)
+    weights = tmp_path / "adapter_model.safetensors"
+    save_file({key.removeprefix("base_model.model."): own for key, own in load_file(weights).items()}, weights)
+    assert torch.equal(first_logits(AdaptedModel(backbone, load_adapter(backbone, TASK, tmp_path))), before)
+
+
+def test_adapters_of_two_runs_on_one_model_do_not_meet(backbone: Backbone, lora: Adapter, tmp_path: Path) -> None:
+    before = first_logits(AdaptedModel(backbone, lora))
+    save_adapter(lora, tmp_path)
+    with torch.no_grad():
+        for parameter in lora.parameters():
+            parameter.mul_(2)
+    after = first_logits(AdaptedModel(backbone, lora))
+    other = load_adapter(backbone, TASK, tmp_path, of="_2")
+    assert torch.equal(first_logits(AdaptedModel(backbone, other)), before)
+    assert torch.equal(first_logits(AdaptedModel(backbone, lora)), after)
+    assert not torch.equal(before, after)
 
 
 def test_a_broken_folder_and_another_model(llama: Backbone, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
+_OF_PEFT = "base_model.model."  # how `PeftModel` calls the model in its files; those of earlier versions lack it
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -182,7 +183,7 @@ class LoraAdapter:
 
     def state(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = get_peft_model_state_dict(self._backbone.model, adapter_name=self._name)
-        return state
+        return {f"{_OF_PEFT}{key}": tensor for key, tensor in state.items()}
 
     def config(self) -> dict[str, Any]:
         return {key: sorted(v) if isinstance(v, set) else v for key, v in self._lora_config.to_dict().items()}
@@ -237,7 +238,8 @@ def load_adapter(backbone: Backbone, name: str, folder: Path, *, of: str = "") -
     adapter: Adapter
     if config.get("peft_type") == "LORA":
         adapter = LoraAdapter(backbone, name, LoraConfig(**config), of=of)
-        set_peft_model_state_dict(backbone.model, state, adapter_name=f"{name}{of}")
+        own = {key.removeprefix(_OF_PEFT): tensor for key, tensor in state.items()}
+        set_peft_model_state_dict(backbone.model, own, adapter_name=f"{name}{of}")
         return frozen(adapter)
     embeddings = state.get("prompt_embeddings", torch.empty(0, 0))
     if embeddings.shape[-1] != backbone.width:

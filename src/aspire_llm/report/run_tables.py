@@ -1,6 +1,7 @@
 """The tables of one run: on the terminal, and in `tables/` in the form in which the paper gives its own."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def results_table(metrics: RunMetrics) -> str:
 
     Figures are in percent, differences in percentage points with their 95% intervals.
     """
+    table = methods_table(metrics)
+    return as_text(replace(table, notes=[*table.notes, *difference_notes(metrics)]))
+
+
+def methods_table(metrics: RunMetrics) -> Table:
+    """The methods side by side, family by family, in percent."""
     methods = {name: metrics.methods[name] for name in in_order(metrics.methods)}
     figures = methods.values()
     columns = [
@@ -41,12 +48,14 @@ def results_table(metrics: RunMetrics) -> str:
         Column("auacc", "AUACC [95%]", [estimate(own.auacc, own.auacc_ci) for own in figures], Kind.PERCENT),
         Column("at_80", "Accuracy@80%", [estimate(own.accuracy_at_coverage[0.8]) for own in figures], Kind.PERCENT),
     ]
+    return Table("methods", "", columns, [*reranked_notes(metrics), *undefined_notes(methods)])
+
+
+def difference_notes(metrics: RunMetrics) -> list[str]:
+    """The paired differences from the method that decides, a line each, and what they are."""
     pairs = {split_pair(pair)[1]: pair for pair in metrics.differences}
-    notes = [*reranked_notes(metrics), *undefined_notes(methods)]
-    notes += [difference_line(pairs[rival], metrics.differences[pairs[rival]]) for rival in in_order(pairs)]
-    if pairs:
-        notes.append("(percentage points with 95% intervals; paired bootstrap over groups)")
-    return as_text(Table("methods", "", columns, notes))
+    lines = [difference_line(pairs[rival], metrics.differences[pairs[rival]]) for rival in in_order(pairs)]
+    return [*lines, "(percentage points with 95% intervals; paired bootstrap over groups)"] if lines else []
 
 
 def write_tables(run_dir: Path) -> list[Path]:

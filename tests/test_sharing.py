@@ -1,0 +1,153 @@
+"""Runs that are exported answer as they did, say what they are, and hold nothing that was not to be shared."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub_stand_in import StandIn, hub
+
+from aspire_llm import Prediction, SelectivePredictor
+from aspire_llm.commands import calibrate
+from aspire_llm.config import RunConfig
+from aspire_llm.errors import ConfigError, RunDirectoryError
+from aspire_llm.selection import RiskTarget
+from aspire_llm.sharing import export_run, import_run
+
+QUESTIONS = ["Where was piano 3 built?", "What is far?"]
+
+
+@pytest.fixture(scope="module")
+def certified(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certified") / "whole"
+    shutil.copytree(finished, folder)
+    calibrate(folder, [RiskTarget(0.1, 0.05)], None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(certified: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_run(certified, tmp_path_factory.mktemp("exported") / "shared")
+
+
+def answers(run: Path) -> list[Prediction]:
+    return SelectivePredictor.load(run).predict(QUESTIONS)
+
+
+def size(folder: Path) -> int:
+    return sum(own.stat().st_size for own in folder.rglob("*") if own.is_file())
+
+
+def test_an_exported_run_answers_as_it_did_with_its_promises(exported: Path, certified: Path) -> None:
+    assert answers(exported) == answers(certified)
+    ours, theirs = (SelectivePredictor.load(run).guarantee(0.1) for run in (exported, certified))
+    assert ours == theirs
+
+
+def test_half_is_smaller_and_nearly_the_same(certified: Path, exported: Path, tmp_path: Path) -> None:
+    half = export_run(certified, tmp_path / "half", half=True)
+    assert size(half) < size(exported) < size(certified)
+    for own, its in zip(answers(half), answers(certified), strict=True):
+        assert own.sampled.text == its.sampled.text
+        assert own.scored.selection_score == pytest.approx(its.scored.selection_score, abs=0.01)  # 11 bits
+
+
+def test_no_question_and_no_place_of_this_machine_is_in_it(
+    certified: Path, exported: Path, data_file: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    question = json.loads((certified / "calibration_predictions.jsonl").read_text().splitlines()[0])["question"]
+
+    def texts(folder: Path) -> str:
+        return "".join(own.read_bytes().decode("utf-8", "replace") for own in folder.rglob("*") if own.is_file())
+
+    assert question not in texts(exported)
+    assert str(data_file.parent) not in texts(exported)
+    assert question in texts(export_run(certified, tmp_path / "whole", with_questions=True))
+
+
+def test_the_card_says_what_it_is_with_its_figures_and_promises(exported: Path, config: RunConfig) -> None:
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    metrics = json.loads((exported / "metrics.json").read_text())
+    assert card.startswith("---\nlibrary_name: aspire-llm\n")
+    assert f"Of {metrics['n']} test questions {100 * metrics['accuracy']:.1f}%" in card
+    low, high = metrics["accuracy_ci"]
+    assert f"[{100 * low:.1f}, {100 * high:.1f}]" in card
+    assert f"{100 * metrics['methods']['aspire']['auacc']:.1f}" in card
+    (promise,) = json.loads((exported / "calibration.json").read_text())["guarantees"]
+    assert f"- {promise['sentence']}" in card
+    assert json.loads((exported / "provenance.json").read_text())["model"]["sha256"] in card
+    assert "40 train, 10 validation, 30 calibration, 30 test" in card
+
+
+def test_an_import_is_a_run_wherever_its_model_is(
+    exported: Path, certified: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    assert answers(import_run(str(exported), tmp_path / "here")) == answers(certified)
+    moved = shutil.copytree(model_folder, tmp_path / "moved")
+    there = import_run(str(exported), tmp_path / "there", model=str(moved))
+    assert f"model: {moved}" in (there / "config.yaml").read_text()
+    assert answers(there) == answers(certified)
+    (moved / "config.json").write_text((moved / "config.json").read_text().replace("48", "48 "))
+    with pytest.raises(RunDirectoryError, match="has changed since"):
+        import_run(str(exported), tmp_path / "elsewhere", model=str(moved))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_import_takes_what_a_run_has_and_nothing_else(exported: Path, tmp_path: Path) -> None:
+    bag = shutil.copytree(exported, tmp_path / "bag")
+    secret = tmp_path / "secret"
+    secret.write_text("of this machine")
+    (bag / "metrics.json").unlink()
+    (bag / "metrics.json").symlink_to(secret)
+    (bag / "run.py").write_text("raise SystemExit")
+    (bag / "task_adapter" / "more.bin").write_bytes(b"\x80")
+    taken = import_run(str(bag), tmp_path / "taken")
+    names = {str(own.relative_to(taken)) for own in taken.rglob("*") if own.is_file()}
+    assert names.isdisjoint({"run.py", "task_adapter/more.bin", "metrics.json"})
+
+
+def test_what_cannot_be_shared_is_one_line_and_leaves_nothing(certified: Path, exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is there already"):
+        export_run(certified, exported)
+    with pytest.raises(RunDirectoryError, match="no run here"):
+        export_run(tmp_path, tmp_path / "new")
+    with pytest.raises(ConfigError, match="OWNER/NAME"):
+        export_run(certified, tmp_path / "new", push="../x")
+    with pytest.raises(RunDirectoryError, match="no exported run"):
+        import_run(str(tmp_path / "nowhere"), tmp_path / "new")
+    half = shutil.copytree(exported, tmp_path / "half")
+    (half / "task_adapter" / "adapter_model.safetensors").unlink()
+    for unfinished in (lambda: export_run(half, tmp_path / "new"), lambda: import_run(str(half), tmp_path / "new")):
+        with pytest.raises(RunDirectoryError, match=r"adapter_model\.safetensors is missing"):
+            unfinished()
+    broken = shutil.copytree(exported, tmp_path / "broken")
+    (broken / "calibration.json").write_text("{")
+    with pytest.raises(RunDirectoryError):
+        import_run(str(broken), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def command(server: StandIn, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line, to which the stand-in is the hub."""
+    environment = {**os.environ, "HF_ENDPOINT": server.url, "HF_TOKEN": "hf_test", "HF_HOME": str(place / "cache")}
+    return subprocess.run(
+        [sys.executable, "-m", "aspire_llm.cli", *arguments], env=environment, capture_output=True, text=True
+    )
+
+
+def test_the_hub_takes_an_export_and_gives_it_back(certified: Path, exported: Path, tmp_path: Path) -> None:
+    with hub() as server:
+        pushed = command(server, tmp_path, "export", str(certified), str(tmp_path / "shared"), "--push", "us/shared")
+        assert pushed.returncode == 0, pushed.stderr
+        assert {"README.md", "config.yaml", "task_adapter/adapter_model.safetensors"} <= set(server.files)
+        fetched = command(server, tmp_path, "import", "hf:us/shared", str(tmp_path / "fetched"))
+        assert fetched.returncode == 0, fetched.stderr
+        server.refuses = "no right to write"
+        refused = command(server, tmp_path, "export", str(certified), str(tmp_path / "again"), "--push", "us/shared")
+    assert answers(tmp_path / "fetched") == answers(certified)
+    assert refused.returncode == 2
+    assert "did not take it" in refused.stderr
+    assert (tmp_path / "again" / "README.md").is_file()
