@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,31 @@ def test_the_hub_takes_an_export_and_gives_it_back(certified: Path, exported: Pa
     assert refused.returncode == 2
     assert "did not take it" in refused.stderr
     assert (tmp_path / "again" / "README.md").is_file()
+
+
+def test_a_merged_model_answers_in_a_plain_pipeline(
+    exported: Path,
+    certified: Path,
+    config: RunConfig,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The snippet of docs/sharing.md as printed, but for the name of the model."""
+    if config.stage1.adapter != "lora":
+        pytest.skip("a soft prompt is no change of the weights")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(exported, "shared")
+    text = (Path(__file__).resolve().parents[1] / "docs" / "sharing.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    snippet = snippet.replace("path/or/hub-id/of/the/base/model", str(model_folder))
+    exec(
+        compile(
+            snippet.replace("max_new_tokens=8, num_beams=10", "max_new_tokens=6, num_beams=3"), "sharing.md", "exec"
+        ),
+        {},
+    )
+    (given,) = literal_eval(capsys.readouterr().out)
+    (expected,) = SelectivePredictor.load(certified).predict(["Where was the old piano built?"])
+    assert given["generated_text"].strip() == expected.sampled.text

@@ -210,7 +210,7 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(certified: Path, exp
 
     def ask(place: int) -> None:
         try:
-            response = httpx2.post(f"{url}/v1/answer", json={"questions": [QUESTIONS[place % 12]]}, timeout=60)
+            response = client.post("/v1/answer", json={"questions": [QUESTIONS[place % 12]]})
         except (httpx2.ConnectError, httpx2.ReadError):  # refused, or dropped by the kernel with the listening socket
             outcomes.append("not accepted")
             return
@@ -220,9 +220,13 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(certified: Path, exp
         assert response.json()["answers"][0]["text"] == expected[place % 12].text
         outcomes.append("answered")
 
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as server:
+    one_each = httpx2.Limits(max_keepalive_connections=0)
+    with (
+        httpx2.Client(base_url=url, timeout=60, limits=one_each) as client,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ) as server,
+    ):
         assert server.stderr is not None
-        _until(lambda: _status(f"{url}/health") == 200, seconds=60)
+        _until(lambda: _status(client, "/health") == 200, seconds=60)
         with ThreadPoolExecutor(24) as pool:
             futures = [pool.submit(ask, place) for place in range(96)]
             _until(lambda: outcomes.count("answered") >= 12)
@@ -241,9 +245,9 @@ def _json(line: str) -> dict[str, Any]:
     return json.loads(line) if line.startswith("{") else {}
 
 
-def _status(url: str) -> int:
+def _status(client: httpx2.Client, path: str) -> int:
     try:
-        return httpx2.get(url).status_code
+        return client.get(path).status_code
     except httpx2.TransportError:
         return 0
 
