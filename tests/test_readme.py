@@ -20,7 +20,7 @@ def snippets(path: Path) -> list[str]:
 
 def test_the_snippets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    predict, train = snippets(ROOT / "README.md")
+    predict, train, _ = snippets(ROOT / "README.md")  # the last one takes a server: serving/test_snippets.py
     assert len(train.strip().splitlines()) < 15
     # A small stand-in for what `make demo` leaves behind.
     changes = [("data.splits", {"train": 64, "validation": 20, "calibration": 20, "test": 4})]
