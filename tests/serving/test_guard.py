@@ -143,3 +143,15 @@ def test_the_log_holds_texts_only_where_that_was_asked_for(
     assert [line["path"] for line in lines] == ["/v1/chat/completions", "/v1/answer"]
     assert all((line["model"], line["status"], line["questions"]) == ("whole", 200, 1) for line in lines)
     assert all(("secret piano" in json.dumps(line)) is known for line in lines)
+
+
+def test_below_a_path_of_a_proxy_that_strips_it_or_does_not(certified: Path) -> None:
+    with live([certified], key=KEY, keys=ApiKeys((KEY,)), root_path="/aspire") as own:
+        assert own.url.endswith("/aspire")
+        for base in (own.url, own.url.removesuffix("/aspire")):
+            assert httpx2.get(f"{base}/health").status_code == 200
+            for path in ("/", "/docs", "/v1/models", "/metrics"):
+                assert httpx2.get(f"{base}{path}").status_code == 401
+                assert own.client.get(f"{base}{path}").status_code == 200
+        assert own.client.get("/openapi.json").json()["servers"] == [{"url": "/aspire"}]
+        assert own.metric('aspire_requests_total{model_name="",path="/v1/models",status="200"}') == 2

@@ -71,7 +71,6 @@ def create_app(
         version=version("aspire-llm"),
         description="Answers that abstain: a language model that says how sure it is, and nothing where it is not.",
         lifespan=lifespan,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
     )

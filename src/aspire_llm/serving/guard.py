@@ -55,6 +55,7 @@ class Guard:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        scope["root_path"] = self._settings.root_path  # a path may come with it or without: proxies differ
         started, status = time.perf_counter(), 500
 
         async def answer(message: Message) -> None:
