@@ -22,6 +22,10 @@ class Prompt:
         return (0,) * len(self.question.question)
 
 
+class Panic(BaseException):
+    """As Rust's in Python: no Exception."""
+
+
 @dataclass
 class Slow:
     """A predictor that answers when it is let, and repeats the question."""
@@ -29,8 +33,12 @@ class Slow:
     batches: list[list[str]] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
+    encoded: list[str] = field(default_factory=list)
 
     def encode(self, question: Question) -> Prompt:
+        self.encoded.append(question.question)
+        if question.question == "panic":
+            raise Panic
         if question.question == "too long":
             raise ModelError("it is too long")
         return Prompt(question)
@@ -39,6 +47,8 @@ class Slow:
         self.batches.append([own.question.question for own in prompts])
         self.begun.set()
         assert self.go.wait(10)
+        if any(own.question.question == "panic later" for own in prompts):
+            raise Panic
         if any(own.question.question == "broken" for own in prompts):
             raise RuntimeError("the model broke")
         return [own.question.question for own in prompts]
@@ -137,3 +147,38 @@ def test_closing_answers_what_was_taken_and_takes_no_more() -> None:
     assert [future.result(0).prediction for future in futures] == ["a", "b", "c", "d"]
     with pytest.raises(ClosedError):
         own.submit(questions("e"))
+
+
+def test_a_panic_of_a_library_fails_one_question_and_ends_nothing() -> None:
+    own, predictor = busy()
+    futures = own.submit(questions("panic", "a")) + own.submit(questions("b", "panic later"))
+    predictor.go.set()
+    assert [futures[place].result(10).prediction for place in (1, 2)] == ["a", "b"]
+    for place in (0, 3):
+        with pytest.raises(Panic):
+            futures[place].result(10)
+    assert own.submit(questions("c"))[0].result(10).prediction == "c"
+    own.close()
+    assert own.pending == 0
+
+
+def test_who_is_answered_may_ask_again_at_once() -> None:
+    predictor = Slow()
+    predictor.go.set()
+    own = batcher(predictor, max_waiting=1)
+    for place in range(200):
+        answered = threading.Event()
+        (future,) = own.submit(questions(str(place)))
+        future.add_done_callback(lambda _, answered=answered: answered.set())
+        assert answered.wait(10)
+    own.close()
+
+
+def test_what_is_given_up_before_it_is_encoded_costs_nothing() -> None:
+    own, predictor = busy()
+    (future,) = own.submit(questions("panic"))
+    assert future.cancel()
+    predictor.go.set()
+    own.close()
+    assert predictor.encoded == ["first"]
+    assert own.pending == 0

@@ -155,3 +155,4 @@ def test_below_a_path_of_a_proxy_that_strips_it_or_does_not(certified: Path) -> 
                 assert own.client.get(f"{base}{path}").status_code == 200
         assert own.client.get("/openapi.json").json()["servers"] == [{"url": "/aspire"}]
         assert own.metric('aspire_requests_total{model_name="",path="/v1/models",status="200"}') == 2
+        assert own.metric('aspire_requests_total{model_name="",path="/v1/models",status="401"}') == 2

@@ -1,6 +1,7 @@
 """OpenAI's schema, by its own client and by hand."""
 
 import json
+import threading
 from pathlib import Path
 
 import openai
@@ -9,6 +10,7 @@ from openai import OpenAI
 from serving.live import Live, live
 
 from aspire_llm import Prediction, SelectivePredictor
+from aspire_llm.serving.asking import Pending
 
 QUESTION = "Where was piano 7 built?"
 OTHER = "Where was piano 12 built?"
@@ -176,3 +178,31 @@ def test_tokens_instead_of_a_text_are_refused(served: Live) -> None:
         response = served.post("/v1/completions", prompt=prompt)
         assert (response.status_code, response.json()["error"]["param"]) == (400, "prompt"), prompt
     assert served.post("/v1/completions", prompt="Who?", echo=True).json()["error"]["param"] == "echo"
+
+
+def test_what_breaks_after_a_stream_began_is_told_in_it(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the model")
+
+    monkeypatch.setattr("aspire_llm.serving.routes_openai.chunks", broken)
+    with live([finished], ping=0.0, batch_wait=0.3) as own:
+        client = OpenAI(base_url=f"{own.url}/v1", api_key="none is needed", max_retries=0)
+        with pytest.raises(openai.APIError, match="the server's log says more") as caught:
+            list(client.chat.completions.create(model="whole", messages=ASKED, stream=True))
+        assert "secret" not in str(caught.value)
+
+
+def test_a_stream_whose_client_goes_is_given_up(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = threading.Event()
+    cancel = Pending.cancel
+
+    def noted(self: Pending) -> None:
+        if not self._all.done():
+            cancelled.set()
+        cancel(self)
+
+    monkeypatch.setattr(Pending, "cancel", noted)
+    with live([finished], ping=0.05, batch_wait=3.0) as own:
+        with own.client.stream("POST", "/v1/chat/completions", json={"messages": ASKED, "stream": True}) as response:
+            assert next(response.iter_lines()).startswith(":")
+        assert cancelled.wait(10)

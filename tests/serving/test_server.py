@@ -1,5 +1,6 @@
 """A server from its first request to its last answer: rows, runs, metrics, limits, waiting and ending."""
 
+import gc
 import json
 import os
 import signal
@@ -18,7 +19,10 @@ from serving.live import Live, live
 
 from aspire_llm import SelectivePredictor
 from aspire_llm.cli import main
+from aspire_llm.errors import ConfigError, ModelError
 from aspire_llm.records import Prediction, Question
+from aspire_llm.serving.server import serve
+from aspire_llm.serving.settings import ServerSettings
 
 QUESTIONS = [f"Where was {'the old ' * (place % 3)}piano {place} built?" for place in range(12)]
 
@@ -257,3 +261,56 @@ def _until(ready: Any, seconds: float = 20.0) -> None:
     while not ready():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid"])
+def test_an_address_that_cannot_be_had_is_an_error_before_anything_is_loaded(
+    certified: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setattr(
+        "aspire_llm.serving.server._log_to_stderr", lambda: None
+    )  # the test's own would be closed later
+    monkeypatch.setattr(SelectivePredictor, "load_all", lambda *_, **__: pytest.fail("it was loaded"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"cannot listen at {host}, port {port} \("):
+            serve([certified], ServerSettings(host=host, port=port))
+
+
+@pytest.mark.parametrize("error", [ModelError("no such weights"), RuntimeError("out of memory")])
+def test_a_run_that_cannot_be_loaded_ends_the_server(
+    certified: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        time.sleep(0.3)  # the server listens by then
+        raise error
+
+    monkeypatch.setattr("aspire_llm.serving.server._log_to_stderr", lambda: None)
+    monkeypatch.setattr(SelectivePredictor, "load_all", fails)
+    with pytest.raises(type(error), match=str(error)):
+        serve([certified], ServerSettings(port=0))
+
+
+def test_who_does_not_read_an_answer_keeps_no_server_from_its_end(
+    certified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aspire_llm.serving.server._GRACE", 0)
+    with live([certified], timeout=0.5, body_timeout=0.5) as own, socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        host, port = own.url.removeprefix("http://").split(":")
+        sock.connect((host, int(port)))
+        sock.sendall(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+        _until(lambda: len(own.server.server_state.tasks) > 0)
+        own.server.should_exit = True
+        _until(lambda: not own.server.servers[0].is_serving() and not own.server.server_state.tasks)
+
+
+def test_nothing_that_is_given_up_is_reported_as_forgotten(
+    certified: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow(monkeypatch, 0.3)
+    with live([certified], timeout=0.05, ping=0.01) as own:
+        assert own.chat(QUESTIONS[0]).status_code == 504
+        assert "timeout" in own.chat(QUESTIONS[0], stream=True).text
+    gc.collect()
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from aspire_llm.serving.asking import ClientGoneError, failed
 from aspire_llm.serving.card import fixed_card
-from aspire_llm.serving.errors import ApiError, bad_request
+from aspire_llm.serving.errors import CLIENT_GONE, ApiError, bad_request
 from aspire_llm.serving.guard import Guard
 from aspire_llm.serving.metrics import Metrics
 from aspire_llm.serving.routes import paths_of
@@ -25,7 +25,6 @@ from aspire_llm.serving.settings import ServerSettings
 from aspire_llm.serving.shelf import Shelf
 
 _ROUTERS = (openai_routes, answer_routes, page_routes)
-_CLIENT_GONE = 499  # nobody reads it; logs do
 
 Load = Callable[[ServerSettings, Metrics], Mapping[str, ServedModel]]
 
@@ -90,7 +89,7 @@ async def _api_error(_: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     """The first thing that is wrong with a body."""
     assert isinstance(error, RequestValidationError)
-    kind = request.headers.get("content-type", "")
+    kind = request.headers.get("content-type", "").lower()
     if "json" not in kind:
         wrong = bad_request(f"the body must be JSON, with Content-Type: application/json (got {kind!r})")
         return await _api_error(request, wrong)
@@ -107,7 +106,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=_CLIENT_GONE)
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _failed(request: Request, _error: Exception) -> Response:

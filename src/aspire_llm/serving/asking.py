@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 
@@ -67,6 +68,7 @@ class Pending:
         self._deadline = asyncio.get_running_loop().time() + timeout
         self._timeout = timeout
         self._all = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        self._all.add_done_callback(_take_note)
 
     def cancel(self) -> None:
         """Give up what is not being answered yet."""
@@ -97,11 +99,12 @@ class Pending:
             if not answered.done():
                 raise ClientGoneError
             return answered.result()
+        except BaseException:
+            self.cancel()
+            raise
         finally:
             gone.cancel()
             answered.cancel()
-            if not self._all.done() and (seconds is None or gone.done()):
-                self.cancel()
 
     def outcomes(self) -> list[Reply | AspireError]:
         """What became of each question.
@@ -130,15 +133,12 @@ class Pending:
         return Reply(prediction, self.rule, found.prompt_tokens, self._options.candidates, refusal)
 
 
-def clean(questions: Sequence[Question], max_questions: int) -> list[Question]:
+def clean(questions: Sequence[Question]) -> list[Question]:
     """The questions as they are read from files, too.
 
     Raises:
-        ApiError: There are too many, or one says nothing.
+        ApiError: One says nothing.
     """
-    if len(questions) > max_questions:
-        message = f"{len(questions)} questions in one request; at most {max_questions} are taken: send several"
-        raise ApiError(413, message, code="too_many_questions")
     try:
         return [as_question(question, id=question.id) for question in questions]
     except DataError as error:
@@ -176,6 +176,12 @@ def _or_refuse(found: Reply | AspireError) -> Reply:
     if isinstance(found, AspireError):
         raise bad_request(str(found)) from found
     return found
+
+
+def _take_note(future: "asyncio.Future[Any]") -> None:
+    """Look at an outcome that nobody may come for, lest asyncio report it: what was given up is no error."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _disconnected(request: Request) -> None:

@@ -50,7 +50,7 @@ class Answered:
     prompt_tokens: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     question: Question
     since: float
@@ -134,7 +134,6 @@ class Batcher:
             if batch:
                 self._answer(batch)
                 self._on_batch(len(batch))
-            self._forget(batch)
 
     def _gather(self) -> bool:
         """Wait for questions, and a moment for company; False when there will be none."""
@@ -151,9 +150,12 @@ class Batcher:
             arrived = list(self._arrived)
             self._arrived.clear()
         for own in arrived:
+            if own.future.cancelled():
+                self._forget([own])
+                continue
             try:
                 own.prompt = self._predictor.encode(own.question)
-            except Exception as error:
+            except BaseException as error:  # a panic of the tokenizer's is no Exception
                 if not isinstance(error, AspireError):
                     _logger.exception("a question could not be encoded")
                 self._forget([own])
@@ -184,18 +186,21 @@ class Batcher:
         started = time.monotonic()
         try:
             predictions = self._predictor.predict_prompts(prompts)
-        except Exception as error:
+            answered = [Answered(found, own.length) for own, found in zip(batch, predictions, strict=True)]
+        except BaseException as error:
             if len(batch) > 1:
                 for own in batch:
                     self._answer([own])
                 return
             _logger.exception("a question could not be answered")
+            self._forget(batch)
             batch[0].future.set_exception(error)
             return
         seconds = (time.monotonic() - started) / len(batch)
         self._seconds = seconds if not self._seconds else (1 - _SMOOTHING) * self._seconds + _SMOOTHING * seconds
-        for own, prediction in zip(batch, predictions, strict=True):
-            own.future.set_result(Answered(prediction, own.length))
+        self._forget(batch)  # first: who is answered may ask again at once
+        for own, outcome in zip(batch, answered, strict=True):
+            own.future.set_result(outcome)
 
     def _forget(self, done: Sequence[_Waiting]) -> None:
         with self._changed:

@@ -7,7 +7,7 @@ and a message or block whose `name` is ``context``, is its context.
 from collections.abc import Sequence
 
 from aspire_llm.records import Question
-from aspire_llm.serving.errors import bad_request
+from aspire_llm.serving.errors import bad_request, limit_questions
 from aspire_llm.serving.schema import ChatRequest, CompletionRequest, ContentPart, Message
 from aspire_llm.serving.settings import System
 
@@ -43,11 +43,11 @@ def question_of_chat(request: ChatRequest, id: str, system: System) -> Question:
     return Question(id, question, context="\n\n".join(passages) or None, history=history, metadata=metadata)
 
 
-def questions_of_completion(request: CompletionRequest, id: str) -> list[Question]:
+def questions_of_completion(request: CompletionRequest, id: str, max_questions: int) -> list[Question]:
     """Every prompt as a question.
 
     Raises:
-        ApiError: A prompt is of token ids, or the answer is to be put into a text.
+        ApiError: There are too many, a prompt is of token ids, or the answer is to be put into a text.
     """
     _refuse_choices(request)
     if request.echo or request.suffix:
@@ -57,6 +57,7 @@ def questions_of_completion(request: CompletionRequest, id: str) -> list[Questio
     prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
     if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise bad_request("prompt must be a text or a list of texts, not token ids", "prompt")
+    limit_questions(len(prompts), max_questions)
     metadata = dict(request.metadata or {})
     return [
         Question(f"{id}-{place}", str(prompt), context=request.context or None, metadata=metadata)

@@ -8,6 +8,7 @@ INVALID, AUTHENTICATION, RATE_LIMIT, SERVER = (
     "rate_limit_error",
     "server_error",
 )
+CLIENT_GONE = 499  # nobody reads it; logs do
 _KINDS = {401: AUTHENTICATION, 429: RATE_LIMIT}
 
 
@@ -40,6 +41,17 @@ class ApiError(Exception):
         """The JSON object."""
         kind = _KINDS.get(self.status, SERVER if self.status >= 500 else INVALID)
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+
+def limit_questions(count: int, most: int) -> None:
+    """Refuse a request that asks too much, before any of it is looked at.
+
+    Raises:
+        ApiError: There are more than so many.
+    """
+    if count > most:
+        message = f"{count} questions in one request; at most {most} are taken: send several"
+        raise ApiError(413, message, code="too_many_questions")
 
 
 def bad_request(message: str, param: str | None = None) -> ApiError:

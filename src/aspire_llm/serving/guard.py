@@ -9,13 +9,14 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aspire_llm.serving.errors import ApiError
+from aspire_llm.serving.errors import CLIENT_GONE, ApiError
 from aspire_llm.serving.metrics import Metrics
 from aspire_llm.serving.settings import ApiKeys, ServerSettings
 
@@ -23,6 +24,7 @@ logger = logging.getLogger("aspire_llm.serving")
 
 OPEN_PATH = "/health"
 _ASKED_BY_MACHINES = (OPEN_PATH, "/metrics")
+_LINGER = 2.0  # seconds that the rest of a refused body is read and forgotten
 _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -79,11 +81,10 @@ class Guard:
             self._check_key(scope)
             body = await self._body(scope, receive)
         except ApiError as error:
-            response = JSONResponse(error.body, error.status, error.headers)
-            response.headers["connection"] = "close"  # its body may still be coming
-            await response(scope, receive, send)
+            await _refuse(error, scope, receive, send)
             return
         if body is None:
+            await Response(status_code=CLIENT_GONE)(scope, receive, send)
             return
 
         async def replay() -> Message:
@@ -97,7 +98,7 @@ class Guard:
 
     def _check_key(self, scope: Scope) -> None:
         keys, headers = self._settings.keys, Headers(scope=scope)
-        if not keys or scope["path"] == f"{scope.get('root_path', '')}{OPEN_PATH}" or scope["path"] == OPEN_PATH:
+        if not keys or self._path(scope) == OPEN_PATH:
             return
         if not accepts(keys, headers.get("authorization", "")):
             error = ApiError(401, "a key of this server is needed: Authorization: Bearer KEY", code="invalid_api_key")
@@ -123,26 +124,31 @@ class Guard:
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > most:
             raise too_long
-        parts, size = list[bytes](), 0
+        body = bytearray()
         try:
             async with asyncio.timeout(self._settings.body_timeout):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return None
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > most:
+                    body += message.get("body", b"")
+                    if len(body) > most:
                         raise too_long
                     if not message.get("more_body", False):
-                        return b"".join(parts)
+                        return bytes(body)
         except TimeoutError as error:
             seconds = self._settings.body_timeout
             raise ApiError(408, f"the body did not come within {seconds:g} seconds", code="slow_body") from error
 
+    def _path(self, scope: Scope) -> str:
+        """What is asked for, whether or not the proxy leaves the path below which it shows the server."""
+        path: str = scope["path"]
+        root = self._settings.root_path
+        return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
         noted: dict[str, Any] = scope["state"].get("noted", {})
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = self._path(scope)
         self._metrics.request(noted.get("model", ""), path if path in self._paths else "other", status, seconds)
         line = {
             "request_id": scope["state"]["request_id"],
@@ -154,6 +160,25 @@ class Guard:
         }
         quiet = path in _ASKED_BY_MACHINES and status < 400
         logger.log(logging.DEBUG if quiet else logging.INFO, json.dumps(line, ensure_ascii=False))
+
+
+async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer before the body is read, and let go of what comes of it: a connection that is closed upon bytes that
+    nobody has read is reset, and the answer lost with it."""
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER):
+                    while (await receive()).get("more_body", False):
+                        pass
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await send(message)
+
+    response = JSONResponse(error.body, error.status, error.headers)
+    response.headers["connection"] = "close"
+    await response(scope, receive, answer)
 
 
 def note(scope: Scope, **facts: Any) -> None:

@@ -6,6 +6,7 @@ from fastapi.responses import JSONResponse
 from aspire_llm.records import Question
 from aspire_llm.serving.asking import Pending, Reply, clean
 from aspire_llm.serving.card import drift_card
+from aspire_llm.serving.errors import limit_questions
 from aspire_llm.serving.guard import note
 from aspire_llm.serving.replies import JsonObject, answer_row, failed_row
 from aspire_llm.serving.routes import model_of, new_router, settings_of, shelf_of
@@ -18,7 +19,8 @@ router = new_router("aspire")
 async def answer(body: AnswerRequest, request: Request) -> Response:
     """Answer questions, or withhold the answers, in order; what cannot be put to the model has its error in its row."""
     model, settings = model_of(request, body.model), settings_of(request)
-    questions = clean([_question(own, place) for place, own in enumerate(body.questions)], settings.max_questions)
+    limit_questions(len(body.questions), settings.max_questions)
+    questions = clean([_question(own, place) for place, own in enumerate(body.questions)])
     pending = Pending(model, questions, body, settings.timeout)
     await pending.wait_with(request)
     outcomes = pending.outcomes()

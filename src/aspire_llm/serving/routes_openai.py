@@ -1,12 +1,13 @@
 """OpenAI's paths, for its clients as they are."""
 
-import asyncio
+import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from aspire_llm.serving.asking import Pending, Reply, clean
+from aspire_llm.serving.asking import Pending, Reply, clean, failed
 from aspire_llm.serving.conversation import question_of_chat, questions_of_completion
 from aspire_llm.serving.errors import ApiError
 from aspire_llm.serving.guard import note
@@ -25,6 +26,8 @@ from aspire_llm.serving.schema import ChatRequest, CompletionRequest
 from aspire_llm.serving.served_model import ServedModel
 
 router = new_router("OpenAI")
+_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_logger = logging.getLogger(__name__)
 
 
 @router.get("/v1/models")
@@ -39,21 +42,21 @@ async def get_model(name: str, request: Request) -> JsonObject:
     return _model_object(model_of(request, name))
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", responses=_STREAM)
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer the last message of the user, or withhold the answer."""
     model, settings = model_of(request, body.model), settings_of(request)
     question = question_of_chat(body, request.state.request_id, settings.system)
-    pending = Pending(model, clean([question], 1), body, settings.timeout)
+    pending = Pending(model, clean([question]), body, settings.timeout)
     return await _respond(request, body, model, pending, ChatFormat)
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", responses=_STREAM)
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Answer every prompt as a question, or withhold the answer."""
     model, settings = model_of(request, body.model), settings_of(request)
-    questions = questions_of_completion(body, request.state.request_id)
-    pending = Pending(model, clean(questions, settings.max_questions), body, settings.timeout)
+    questions = questions_of_completion(body, request.state.request_id, settings.max_questions)
+    pending = Pending(model, clean(questions), body, settings.timeout)
     return await _respond(request, body, model, pending, CompletionFormat)
 
 
@@ -88,9 +91,11 @@ async def _events(
             yield piece
     except ApiError as error:
         yield event(error.body)
-    except asyncio.CancelledError:  # the client has gone
-        pending.cancel()
-        raise
+    except Exception:
+        _logger.exception("a stream could not be ended")
+        yield event(failed(model.name).body)
+    finally:
+        pending.cancel()  # where the client has gone before the verdict
 
 
 async def _each(pieces: list[str]) -> AsyncIterator[str]:
@@ -115,5 +120,4 @@ def _note_outcome(request: Request, replies: list[Reply]) -> None:
 
 
 def _model_object(model: ServedModel) -> JsonObject:
-    created = int(model.stored.folder.stat().st_mtime)
-    return {"id": model.name, "object": "model", "created": created, "owned_by": "aspire-llm"}
+    return {"id": model.name, "object": "model", "created": model.created, "owned_by": "aspire-llm"}

@@ -12,9 +12,9 @@ from aspire_llm.serving.routes import shelf_of
 
 router = APIRouter(include_in_schema=False)
 
-_PAGE = files("aspire_llm.serving") / "page"
 _SWAGGER = files("fastapi_offline") / "static"
 _KINDS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PAGE = {own.name: own for own in (files("aspire_llm.serving") / "page").iterdir()}
 _OWN = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; "
 _LOCKED = "form-action 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = f"{_OWN}style-src 'self'; {_LOCKED}"
@@ -80,8 +80,7 @@ async def metrics(request: Request) -> Response:
 
 
 def _file(name: str) -> Response:
-    path = _PAGE / name
-    suffix = PurePosixPath(name).suffix
-    if "/" in name or suffix not in _KINDS or not path.is_file():
+    path, suffix = _PAGE.get(name), PurePosixPath(name).suffix
+    if path is None or suffix not in _KINDS:
         raise ApiError(404, f"there is no {name!r} here")
     return Response(path.read_bytes(), media_type=_KINDS[suffix], headers={"content-security-policy": _PAGE_POLICY})

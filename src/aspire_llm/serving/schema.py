@@ -1,13 +1,25 @@
 """What requests hold. Fields that are not named here are ignored: clients send more than a server knows."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+T = TypeVar("T")
+_MAX_METADATA = 64  # fields
+
+
+def _few(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > _MAX_METADATA:
+        raise ValueError(f"metadata may have {_MAX_METADATA} fields, not {len(value)}")
+    return value
+
 
 Text = Annotated[str, StringConstraints(max_length=1_000_000)]
 Name = Annotated[str, StringConstraints(max_length=256)]
 Scalar = Annotated[str, StringConstraints(max_length=4096)] | bool | int | float
-Metadata = Annotated[dict[Name, Scalar], Field(max_length=64)]
+# One error is told, so none is gathered after it: a body of a million wrong items would take minutes, and gigabytes.
+Metadata = Annotated[dict[Name, Scalar], Field(max_length=_MAX_METADATA), BeforeValidator(_few)]
+Items = Annotated[list[T], Field(fail_fast=True)]
 
 
 class Body(BaseModel):
@@ -65,7 +77,7 @@ class Message(Body):
     """
 
     role: Name
-    content: Text | list[ContentPart] | None = None
+    content: Text | Items[ContentPart] | None = None
     name: Name | None = None
 
 
@@ -89,18 +101,18 @@ class _OpenAiRequest(Options):
 class ChatRequest(_OpenAiRequest):
     """`POST /v1/chat/completions`."""
 
-    messages: list[Message] = Field(min_length=1, max_length=1000)
+    messages: Items[Message] = Field(min_length=1, max_length=1000)
     top_logprobs: int | None = None
     tools: list[Any] | None = None
     functions: list[Any] | None = None
     response_format: dict[str, Any] | None = None
-    modalities: list[Name] | None = None
+    modalities: Items[Name] | None = None
 
 
 class CompletionRequest(_OpenAiRequest):
     """`POST /v1/completions`: every prompt is a question."""
 
-    prompt: Text | list[Text] | list[int] | list[list[int]]
+    prompt: Text | Items[Text] | Items[int] | Items[Items[int]]
     echo: bool | None = False
     suffix: Text | None = None
 
@@ -117,7 +129,7 @@ class AskedQuestion(Body):
 
     question: Text
     context: Text | None = None
-    history: list[Turn] = Field(default=[], max_length=1000)
+    history: Items[Turn] = Field(default=[], max_length=1000)
     id: Annotated[str, StringConstraints(max_length=1024)] | None = None
     metadata: Metadata | None = None
 
@@ -132,7 +144,7 @@ class AnswerRequest(Body):
     """
 
     model: Name | None = None
-    questions: list[Text | AskedQuestion] = Field(min_length=1)
+    questions: Items[Text | AskedQuestion] = Field(min_length=1)
     target_risk: float | None = Field(default=None, gt=0, lt=1)
     per: Name | None = None
     score: Name | None = None

@@ -101,12 +101,14 @@ class ServedModel:
         batcher: Takes questions.
         watch: Of its live predictions.
         max_batch: Questions that are answered together.
+        created: When its folder was last changed before it was loaded, in seconds since 1970.
     """
 
     def __init__(
         self, name: str, predictor: SelectivePredictor, stored: Stored, settings: ServerSettings, metrics: Metrics
     ) -> None:
         self.name, self.predictor, self.stored, self._metrics = name, predictor, stored, metrics
+        self.created = int(stored.folder.stat().st_mtime)
         self.watch = LiveWatch(stored.calibration)
         self.max_batch = settings.max_batch or stored.config.stage2.batch_size
         self.batcher = Batcher(

@@ -1,22 +1,27 @@
 """Listening: uvicorn around the application, from the first request to the last answer."""
 
+import asyncio
 import logging
+import math
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from socket import socket
 from types import FrameType
 
 import uvicorn
 
+from aspire_llm.errors import ConfigError
 from aspire_llm.progress import warn
 from aspire_llm.serving.app import create_app
 from aspire_llm.serving.guard import logger
+from aspire_llm.serving.protocol import PunctualProtocol
 from aspire_llm.serving.served_model import Stored, load_models, names_of
 from aspire_llm.serving.settings import ServerSettings
 
 _MAX_HEADERS = 16 * 1024  # bytes
 _KEEP_ALIVE = 75  # seconds: longer than clients and proxies keep idle connections, so that they end them
+_GRACE = 5  # seconds
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -29,7 +34,7 @@ def serve(runs: Sequence[str | Path], settings: ServerSettings, *, device: str |
         device: Another device than the runs were made on.
 
     Raises:
-        AspireError: A run cannot be loaded.
+        AspireError: A run cannot be loaded, or the host or the port cannot be had.
     """
     for run in runs:
         Stored.read(run)  # what is wrong with a folder is said before anything listens
@@ -62,26 +67,39 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
-            http="h11",
+            http=PunctualProtocol,
+            ws="none",
             loop="asyncio",
             h11_max_incomplete_event_size=_MAX_HEADERS,
             access_log=False,
             timeout_keep_alive=_KEEP_ALIVE,
+            # All that was accepted is answered by then; who does not read an answer keeps no server from its end.
+            timeout_graceful_shutdown=math.ceil(settings.body_timeout + settings.timeout) + _GRACE,
             server_header=False,
             log_level="warning",
         )
         super().__init__(config)
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
-        if not self.servers:
-            return
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, before anything is loaded.
+
+        Raises:
+            ConfigError: The host or the port cannot be had.
+        """
+        await super().startup(sockets or _listen(self._settings.host, self._settings.port))
         port = self.servers[0].sockets[0].getsockname()[1]
-        self.address = f"http://{self._settings.host}:{port}{self._settings.root_path}"
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        self.address = f"http://{host}:{port}{self._settings.root_path}"
         print(f"aspire-llm: serving {', '.join(self.shelf.names)} at {self.address}/", file=sys.stderr, flush=True)
         if self._settings.host not in _LOOPBACK and not self._settings.keys:
             warn("open to the network without a key; --api-key-file FILE asks for one")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of the connections, too, whose clients do not."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end: what was accepted is answered."""
@@ -90,6 +108,19 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """A socket for every address of a host."""
+    found = list[socket.socket]()
+    try:
+        for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            found.append(socket.create_server(address[:2], family=family))
+    except OSError as error:
+        for own in found:
+            own.close()
+        raise ConfigError(f"cannot listen at {host}, port {port} ({error.strerror}); choose others") from error
+    return found
 
 
 def _log_to_stderr() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from aspire_llm.errors import AspireError
 from aspire_llm.serving.asking import shutting_down
 from aspire_llm.serving.errors import ApiError, bad_request
 from aspire_llm.serving.served_model import ServedModel
@@ -18,14 +17,14 @@ class Shelf:
 
     Attributes:
         closing: Whether no question is taken any more.
-        failure: Why the runs could not be loaded.
+        failure: Why the runs could not be loaded, whatever it is: a server that never will answer must end.
     """
 
     def __init__(self, names: Sequence[str], load: Callable[[], Mapping[str, ServedModel]]) -> None:
         self.names, self._load = tuple(names), load
         self._models: Mapping[str, ServedModel] | None = None
         self.closing = False
-        self.failure: AspireError | None = None
+        self.failure: Exception | None = None
 
     @property
     def models(self) -> Mapping[str, ServedModel]:
@@ -66,7 +65,7 @@ class Shelf:
         """Load them; what goes wrong is kept in `failure`."""
         try:
             self._models = await asyncio.to_thread(self._load)
-        except AspireError as error:
+        except Exception as error:
             self.failure = error
 
     async def close(self) -> None:
