@@ -26,7 +26,6 @@ from aspire_llm.records import Prediction
 
 LOST = 0  # in place of a status: the connection ended, or nothing came in time
 _HANGS = 180.0  # seconds
-_PAUSE = 0.1  # seconds that a client waits after a 429
 _TOLERANCE = 1e-3  # of a selection score: questions that share a batch round otherwise than alone
 
 
@@ -39,12 +38,14 @@ class Response:
         status: Of HTTP, or `LOST`.
         seconds: Until it was read whole.
         body: As it came.
+        retry_after: Seconds after which the server says to try again, where it does.
     """
 
     place: int
     status: int
     seconds: float
     body: bytes = b""
+    retry_after: float = 0.0
 
     @property
     def content(self) -> dict[str, Any]:
@@ -95,12 +96,13 @@ def serving(run: str | Path, log: Path, *options: str, threads: int = 1) -> Iter
 
 
 def ask_all(url: str, questions: Sequence[str], clients: int, **fields: Any) -> list[Response]:
-    """Put every question to a server once, in the order of their places.
+    """Put every question to a server once, in the order of their places; one that is refused is not put again.
 
     Args:
         url: Of the server.
         questions: Each a chat of its own.
-        clients: That ask at the same time, one question after the other on one connection each.
+        clients: That ask at the same time, one question after the other on one connection each, and pause where the
+            server says so.
         fields: What else a request holds.
     """
     return asyncio.run(ask_all_now(url, questions, clients, **fields))
@@ -115,8 +117,7 @@ async def ask_all_now(url: str, questions: Sequence[str], clients: int, **fields
         async with Connection(url) as connection:
             for place, question in waiting:
                 found.append(await connection.ask(place, question, fields))
-                if found[-1].status == 429:
-                    await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(found[-1].retry_after)
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return sorted(found, key=lambda own: own.place)
@@ -169,13 +170,13 @@ class Connection:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(_HANGS):
-                status, answer = await self._exchange(head.encode() + body)
+                status, answer, retry_after = await self._exchange(head.encode() + body)
         except (OSError, EOFError, TimeoutError):
             self._close()
-            status, answer = LOST, b""
-        return Response(place, status, time.perf_counter() - started, answer)
+            status, answer, retry_after = LOST, b"", 0.0
+        return Response(place, status, time.perf_counter() - started, answer, retry_after)
 
-    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, request: bytes) -> tuple[int, bytes, float]:
         if self._open is None:
             self._open = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._open
@@ -186,7 +187,8 @@ class Connection:
         body = await reader.readexactly(int(length[1]))
         if b"connection: close" in head:
             self._close()
-        return int(head.split(b" ", 2)[1]), body
+        again = re.search(rb"retry-after: (\d+)", head)
+        return int(head.split(b" ", 2)[1]), body, float(again[1]) if again else 0.0
 
     def _close(self) -> None:
         if self._open is not None:

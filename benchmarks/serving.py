@@ -144,7 +144,9 @@ def overload(subject: Subject) -> list[Row]:
     waiting, clients = 32, 128
     with subject.serving("--max-waiting", str(waiting)) as served:
         asked = subject.questions[:REQUESTS]
+        started = time.perf_counter()
         found = ask_all(served.url, asked, clients, candidates=1)
+        seconds = time.perf_counter() - started
         answered = [own for own in found if own.status == 200]
         refused = [own for own in found if own.status == 429]
         subject.check(answered, len(found) - len(refused))
@@ -157,6 +159,7 @@ def overload(subject: Subject) -> list[Row]:
             "200": len(answered),
             "429": len(refused),
             "other": len(found) - len(answered) - len(refused),
+            "answers/s": round(len(answered) / seconds, 1),
             "longest ms of a 200": _ms(max(own.seconds for own in answered)),
             "p50 ms of a 429": _ms(median(own.seconds for own in refused)),
             "longest ms of a 429": _ms(max(own.seconds for own in refused)),

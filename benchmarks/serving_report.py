@@ -19,7 +19,7 @@ _PARTS = {
     "load": "64 clients ask 2,000 distinct questions at once, three times; before and after each, 60 of them are "
     "answered one by one in-process. *times as many* is requests/s over questions/s in-process.",
     "lone": "One client asks 300 questions over one connection, in turns with the same questions in-process.",
-    "overload": "Four times as many clients as questions may wait; who gets a 429 asks its next question 0.1 s later.",
+    "overload": "Four times as many clients as questions may wait; who gets a 429 pauses as long as Retry-After says.",
     "sizing": "What `--max-batch` and the number of clients do; a server of its own for each line.",
     "soak": "20,000 requests by 64 clients of one server.",
 }

@@ -123,11 +123,12 @@ def test_an_overload_is_told_so_and_hangs_nobody(embedded: Embedded) -> None:
 
 @pytest.mark.slow
 def test_memory_stays_what_it_is(embedded: Embedded, served: Served) -> None:
-    embedded.all_answered(served)
-    resident = served.resident
-    for _ in range(_SOAK // _REQUESTS - 1):
+    held = []
+    for _ in range(_SOAK // _REQUESTS):
         embedded.all_answered(served)
-    assert served.resident < 1.1 * resident
+        held.append(served.resident)
+    assert held[-1] < 1.15 * held[0]  # the allocator of a process settles in its first thousands
+    assert held[-1] < 1.03 * held[len(held) // 2 - 1]
 
 
 def statuses(found: Sequence[Response]) -> set[int]:
