@@ -111,6 +111,8 @@ def test_thousands_of_them_leave_no_trace_in_memory(certified: Path) -> None:
             while client.get("/health").status_code != 200:
                 time.sleep(0.1)
             fuzz(url, 100)
+            for length in range(1, 200):  # torch keeps kernels for every length that it has seen
+                assert client.post(ANSWER, json={"questions": ["x" * length]}).status_code == 200
             answered = client.post(ANSWER, json={"questions": [QUESTION]}).json()
             before = psutil.Process(server.pid).memory_info().rss
             statuses = fuzz(url, 1000)
