@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,6 +159,22 @@ def tiny_config(adapter: str, model_folder: Path, data_file: Path) -> RunConfig:
     )
 
 
+def tiny_fused_config(model_folder: Path, data_file: Path, **stage2: int) -> RunConfig:
+    """Of a run whose fused score can be fitted."""
+    training = {"adapter": "lora", "lora_rank": 2, "learning_rate": 0.03, "epochs": 1}
+    splits = {"train": 30, "validation": 50, "calibration": 20, "test": 20}
+    return parse_config(
+        {
+            "model": str(model_folder),
+            "data": {"path": str(data_file), "splits": splits},
+            "stage1": training | {"epochs": 5},
+            "stage2": {"max_new_tokens": 5, **stage2},
+            "stage3": training,
+            "score": {"kind": "fused"},
+        }
+    )
+
+
 @pytest.fixture(scope="session", params=["soft_prompt", "lora"])
 def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) -> RunConfig:
     """Of a tiny run with each kind of adapter."""
@@ -168,3 +187,16 @@ def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("runs") / "whole"
     run(config, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser, driven by playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

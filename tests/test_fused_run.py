@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import tiny_fused_config
 
 from aspire_llm import SelectivePredictor, run
 from aspire_llm.cli import main
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import parse_config, with_changes
+from aspire_llm.config_files import with_changes
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.model import Backbone
 from aspire_llm.methods.fused import fit_validation_fused
@@ -26,18 +27,7 @@ from aspire_llm.studies import sweep
 
 @pytest.fixture(scope="module")
 def config(model_folder: Path, data_file: Path) -> RunConfig:
-    training = {"adapter": "lora", "lora_rank": 2, "learning_rate": 0.03, "epochs": 1}
-    splits = {"train": 30, "validation": 50, "calibration": 20, "test": 20}
-    return parse_config(
-        {
-            "model": str(model_folder),
-            "data": {"path": str(data_file), "splits": splits},
-            "stage1": training | {"epochs": 5},
-            "stage2": {"num_beams": 3, "max_new_tokens": 5, "folds": 2},
-            "stage3": training,
-            "score": {"kind": "fused"},
-        }
-    )
+    return tiny_fused_config(model_folder, data_file, num_beams=3, folds=2)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import tiny_fused_config
 from selection.test_reranking import QUESTION, evidence, fused
 from stored import lines_of
 
 from aspire_llm import Prediction, SelectivePredictor, run
 from aspire_llm.cli import main
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import load_config, parse_config, with_changes
+from aspire_llm.config_files import load_config, with_changes
 from aspire_llm.correctness import label
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.records import Mark, ScoredAnswer
@@ -37,18 +38,7 @@ FILES = ("predictions.jsonl", "calibration_predictions.jsonl", "calibration.json
 
 @pytest.fixture(scope="module")
 def config(model_folder: Path, data_file: Path) -> RunConfig:
-    training = {"adapter": "lora", "lora_rank": 2, "learning_rate": 0.03, "epochs": 1}
-    splits = {"train": 30, "validation": 50, "calibration": 20, "test": 20}
-    return parse_config(
-        {
-            "model": str(model_folder),
-            "data": {"path": str(data_file), "splits": splits},
-            "stage1": training | {"epochs": 5},
-            "stage2": {"num_beams": 4, "max_new_tokens": 5},
-            "stage3": training,
-            "score": {"kind": "fused"},
-        }
-    )
+    return tiny_fused_config(model_folder, data_file, num_beams=4)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The page in a real browser: its switches, its examples, its width, and its silence."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,6 @@ from report.synthetic_run import make_predictions, untuned_answers, write_run
 
 from aspire_llm.records import Prediction
 from aspire_llm.report import write_report
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 VISIBLE = "#example-list > li:visible"
 PHONE = 400
@@ -41,14 +36,6 @@ class Watched:
     def figures(self, key: str) -> list[float]:
         """A figure of every example that can be seen, in their order."""
         return [float(item.get_attribute(f"data-{key}")) for item in self.page.locator(VISIBLE).all()]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
-"""One server for all tests that leave it as it is."""
+"""One server for all tests that leave it as it is, and the page of a stand-in in one tab."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import tiny_config
 from serving.live import Live, live
+from serving.page_server import StandIn, stand_in
+from serving.watched import WIDE, Watched, open_tab
 
 from aspire_llm.commands import calibrate
 from aspire_llm.config import RunConfig
@@ -33,3 +36,30 @@ def served(certified: Path) -> Iterator[Live]:
     """Of it."""
     with live([certified]) as own:
         yield own
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StandIn]:
+    with stand_in() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Any, server: StandIn) -> Watched:
+    """One tab of an English browser for all tests: a tab takes longer to open than a page."""
+    return open_tab(chromium, server, "en-US")
+
+
+@pytest.fixture
+def watched(tab: Watched) -> Iterator[Watched]:
+    """The page, opened anew; any error or request to elsewhere fails the test at its end."""
+    tab.server.reset()
+    tab.expected = "none"
+    tab.page.set_viewport_size({"width": WIDE, "height": 900})
+    tab.page.emulate_media(color_scheme="light")
+    tab.open()
+    yield tab
+    tab.page.unroute_all()
+    tab.page.evaluate("localStorage.clear()")
+    problems, tab.problems = tab.problems, []
+    assert problems == []

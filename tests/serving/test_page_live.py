@@ -1,29 +1,14 @@
 """The page in a real browser against the real server."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from serving.live import Live, live
 
 from aspire_llm import SelectivePredictor
 from aspire_llm.serving.settings import ApiKeys
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
-
 QUESTIONS = [f"Where was piano {place} built?" for place in range(3)]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def open_page(chromium: Any, url: str, **context: Any) -> tuple[Any, list[str]]:

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,8 +127,6 @@ def test_the_documentation_needs_no_network(served: Live) -> None:
 def test_runs_that_share_a_model_share_its_weights_and_answer_as_alone(
     certified: Path, finished: Path, tmp_path: Path, expected: list[Prediction]
 ) -> None:
-    import shutil
-
     other = tmp_path / "other"
     shutil.copytree(finished, other)
     with live([certified, other]) as own:
