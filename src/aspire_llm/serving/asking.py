@@ -13,7 +13,7 @@ from aspire_llm.records import Prediction, Question
 from aspire_llm.selection import DecisionRule
 from aspire_llm.serving.batching import Answered, ClosedError, QueueFullError
 from aspire_llm.serving.errors import ApiError, bad_request
-from aspire_llm.serving.schema import AnswerRequest, Options
+from aspire_llm.serving.schema import Deciding, Options
 from aspire_llm.serving.served_model import Choice, ServedModel
 
 
@@ -53,9 +53,7 @@ class Pending:
         ApiError: An option cannot be kept, a question says nothing, or there is no room for them.
     """
 
-    def __init__(
-        self, model: ServedModel, questions: Sequence[Question], options: Options | AnswerRequest, timeout: float
-    ) -> None:
+    def __init__(self, model: ServedModel, questions: Sequence[Question], options: Deciding, timeout: float) -> None:
         self._model, self._options = model, options
         self.rule = _rule(model, options)
         try:
@@ -155,7 +153,7 @@ def failed(what: str) -> ApiError:
     return ApiError(500, f"{what} failed; the server's log says more")
 
 
-def _rule(model: ServedModel, options: Options | AnswerRequest) -> DecisionRule:
+def _rule(model: ServedModel, options: Deciding) -> DecisionRule:
     if options.score not in (None, model.score):
         raise bad_request(
             f"run {model.name!r} decides by its {model.score} score, which its confidence is calibrated for; "

@@ -28,24 +28,32 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class Options(Body):
-    """What this server knows beside OpenAI's fields (`extra_body` of its client).
+class Deciding(Body):
+    """By what a request is decided, and what is shown of it.
 
     Attributes:
         target_risk: A certified share of wrong answers among those given, whose threshold decides.
         per: The field of `metadata` per whose value it was certified, where it was.
         score: The selection score to decide by, ``aspire`` or ``fused``; a run decides by its own alone.
-        context: A passage to answer from.
         candidates: How many hypotheses of the search to show; withheld answers are among them.
-        refusal: Say an abstention in `message.refusal` rather than in `message.content`.
-        metadata: What else is known of the question; no part of what is asked.
     """
 
     target_risk: float | None = Field(default=None, gt=0, lt=1)
     per: Name | None = None
     score: Name | None = None
-    context: Text | None = None
     candidates: int = Field(default=0, ge=0, le=1000)
+
+
+class Options(Deciding):
+    """What this server knows beside OpenAI's fields (`extra_body` of its client).
+
+    Attributes:
+        context: A passage to answer from.
+        refusal: Say an abstention in `message.refusal` rather than in `message.content`.
+        metadata: What else is known of the question; no part of what is asked.
+    """
+
+    context: Text | None = None
     refusal: bool = False
     metadata: Metadata | None = None
 
@@ -134,21 +142,16 @@ class AskedQuestion(Body):
     metadata: Metadata | None = None
 
 
-class AnswerRequest(Body):
+class AnswerRequest(Deciding):
     """`POST /v1/answer`.
 
     Attributes:
         model: A run by its name; may be left out where there is one.
         questions: Texts, or objects.
-        target_risk, per, score, candidates: As of `Options`.
     """
 
     model: Name | None = None
     questions: Items[Text | AskedQuestion] = Field(min_length=1)
-    target_risk: float | None = Field(default=None, gt=0, lt=1)
-    per: Name | None = None
-    score: Name | None = None
-    candidates: int = Field(default=0, ge=0, le=1000)
 
 
 class Problem(Body):

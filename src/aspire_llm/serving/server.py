@@ -11,12 +11,14 @@ from types import FrameType
 
 import uvicorn
 
+from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError
 from aspire_llm.progress import warn
+from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.serving.app import create_app
 from aspire_llm.serving.guard import logger
 from aspire_llm.serving.protocol import PunctualProtocol
-from aspire_llm.serving.served_model import Stored, load_models, names_of
+from aspire_llm.serving.served_model import load_models, names_of
 from aspire_llm.serving.settings import ServerSettings
 
 _MAX_HEADERS = 16 * 1024  # bytes
@@ -37,7 +39,7 @@ def serve(runs: Sequence[str | Path], settings: ServerSettings, *, device: str |
         AspireError: A run cannot be loaded, or the host or the port cannot be had.
     """
     for run in runs:
-        Stored.read(run)  # what is wrong with a folder is said before anything listens
+        RunDirectory.open(find_run(run))  # that there is none is said before anything listens
     _log_to_stderr()
     server = Server(runs, settings, device=device)
     server.run()
