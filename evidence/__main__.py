@@ -1,4 +1,4 @@
-"""`python -m evidence [--only TASK,…] [--seeds N] [--squad PATH] …`: run the tasks, and write the page.
+"""`python -m evidence [--only TASK,…] [--seeds N] [--gemma PATH] …`: run the tasks, and write the page.
 
 Takes hours; killed, the same command goes on. The page is written anew after every run.
 """
@@ -24,12 +24,17 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := set(asked) - {task.name for task in TASKS}:
         print(f"no task {', '.join(sorted(unknown))}; there are {', '.join(task.name for task in TASKS)}")
         return 2
+    places = {name: getattr(options, name) for name in ("squad", "squad2", "triviaqa", "gemma")}
     failed = 0
     for task in (task for task in TASKS if task.name in asked):
+        if missing := {own for own in (task.source, task.model) if own} & {
+            n for n, place in places.items() if not place
+        }:
+            print(f"evidence: {task.name} is left out: say where it is with --{missing.pop()}", file=sys.stderr)
+            continue
         for seed in range(options.seeds):
             try:
-                config = task.config(seed, options.squad if task.has_source else None)
-                run(config, _folder(options.output, task, seed), methods=options.methods)
+                run(task.config(seed, places), _folder(options.output, task, seed), methods=options.methods)
             except AspireError as error:
                 print(f"evidence: {task.name}, seed {seed}: {error}", file=sys.stderr)
                 failed = 1
@@ -59,9 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m evidence")
     parser.add_argument("--only", help="tasks, separated by commas; all of them otherwise")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--squad", default="squad:validation", help="SQuAD v1.1's dev file, where the hub is not at hand"
-    )
+    parser.add_argument("--squad", default="squad:validation", help="SQuAD v1.1's dev set: the hub's, or a file")
+    parser.add_argument("--squad2", default="squad_v2:validation", help="SQuAD v2's dev set, likewise")
+    parser.add_argument("--triviaqa", default="triviaqa:validation", help="TriviaQA's dev set, likewise")
+    parser.add_argument("--gemma", help="Gemma 3 270M, base: a folder, a GGUF file or a hub id; its terms are Google's")
     parser.add_argument("--methods", default="all", help="as of aspire-llm run")
     parser.add_argument("--output", type=Path, default=Path("runs/evidence"))
     parser.add_argument("--page", type=Path, default=PAGE)

@@ -17,6 +17,7 @@ from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import Part, Undefined, defined
 from aspire_llm.selection.evaluation import Difference
 from aspire_llm.selection.pooled import PooledMethods, accuracy_difference
+from evidence.headline import headline
 from evidence.tasks import Task
 
 _INTRODUCTION = """# Evidence
@@ -30,6 +31,7 @@ takes, answering once = 1, from the machine that ran seed {seed}.
 """
 
 CANDIDATES = 4
+_HEADLINE = ("facts", "examples", "gemma")  # the tasks of the small model, and of the large one untuned and tuned
 
 # What is claimed: a method against its rivals, of which the better counts.
 _CLAIMS = (
@@ -48,8 +50,9 @@ def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
         tasks: The finished runs of each task; of tasks without any nothing is said.
     """
     given = {task: runs for task, runs in tasks.items() if runs}
-    ran = {task: runs for task, runs in given.items() if not task.changes}
+    ran = {task: runs for task, runs in given.items() if not task.changes and not task.untuned}
     curve = {task.labels: runs for task, runs in given.items() if task.labels is not None}
+    by_name = {task.name: runs for task, runs in given.items()}
     seed = next((runs[0].config.seed for runs in ran.values() if runs[0].config), 0)
     pooled = {task: PooledMethods([run.method_scores(Answers.TUNED) for run in runs]) for task, runs in ran.items()}
     claims = {task: claims_table(own) for task, own in pooled.items()}
@@ -59,6 +62,7 @@ def write_page(path: Path, tasks: Mapping[Task, Sequence[RunResults]]) -> None:
         _INTRODUCTION.format(missed=head, seed=seed),
         *(section(task, runs, [claims[task], methods_table(pooled[task], runs)]) for task, runs in ran.items()),
         *([few_labels(dict(sorted(curve.items())))] if len(curve) > 1 else []),
+        *([headline(*small)] if all((small := [by_name.get(own, []) for own in _HEADLINE])[:2]) else []),
     ]
     write_text(path, "\n".join(parts))
 

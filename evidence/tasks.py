@@ -1,5 +1,6 @@
 """The tasks that claims are measured on: each a configuration beside this file, run from several seeds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,23 +18,34 @@ class Task:
         name: Of its configuration, its runs and its options.
         title: What the page calls it.
         setting: What is asked of which model, in a sentence or two.
-        has_source: Whether its questions come from outside of the package.
+        source: The option that says where its questions are, where they come from outside of the package.
+        model: The option that says where its model is, where that is none of the package's presets.
         changes: To the configuration, which is that of the name up to its hyphen.
+        untuned: Whether its answers before tuning are what counts.
         labels: Labelled questions that are learned from and validated on; None where this is no point of their curve.
     """
 
     name: str
     title: str
     setting: str
-    has_source: bool = False
+    source: str | None = None
+    model: str | None = None
     changes: tuple[tuple[str, object], ...] = ()
+    untuned: bool = False
     labels: int | None = None
 
-    def config(self, seed: int, source: str | None = None) -> RunConfig:
-        """The settings of one of its runs."""
+    def config(self, seed: int, places: Mapping[str, str | None]) -> RunConfig:
+        """The settings of one of its runs.
+
+        Args:
+            seed: Of the run.
+            places: Of questions and models, by option.
+        """
         changes: list[tuple[str, object]] = [("seed", seed), *self.changes]
-        if source is not None:
-            changes.append(("data.train", source))
+        if self.source is not None:
+            changes.append(("data.train", places[self.source]))
+        if self.model is not None:
+            changes.append(("model", places[self.model]))
         return load_config(HERE / f"{self.name.partition('-')[0]}.yaml", changes)
 
 
@@ -61,12 +73,37 @@ TASKS = (
         "squad",
         "Reading: SQuAD v1.1",
         "SmolLM2-135M-Instruct answers from a passage. Splits are cut by article.",
-        has_source=True,
+        source="squad",
     ),
     Task(
         "world",
         "The embedded invented world",
         "A model of 2.8 million parameters, and questions about the encyclopedia it was trained on.",
+    ),
+    Task(
+        "squad2",
+        "Reading, with questions that have no answer: SQuAD v2",
+        "SmolLM2-135M-Instruct answers from a passage, or says nothing. Splits are cut by article.",
+        source="squad2",
+    ),
+    Task(
+        "triviaqa",
+        "Trivia, closed book: TriviaQA",
+        "SmolLM2-135M-Instruct answers from memory. θp is tuned on 1,125 questions, samples come from 1,875 others.",
+        source="triviaqa",
+    ),
+    Task(
+        "gemma",
+        "World facts with another model: Gemma 3 270M",
+        "The base model (Q4_K_M, as float32), with the settings that were chosen for SmolLM2.",
+        model="gemma",
+    ),
+    Task(
+        "examples",
+        "World facts, Gemma 3 270M without tuning",
+        "The base model, shown eight solved questions before each.",
+        model="gemma",
+        untuned=True,
     ),
     *(_few_labels(*sizes) for sizes in ((50, 50), (150, 100), (350, 150), (750, 250))),
 )

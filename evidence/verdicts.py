@@ -5,25 +5,23 @@ Each way has a folder in WORK, with θs and what it says of the run's own answer
 
 import argparse
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from torch import Tensor
+from torch import Tensor, nn
 
 from aspire_llm.config_files import with_changes
 from aspire_llm.data import load_splits
 from aspire_llm.learning import Learning
-from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.self_evaluation import AnswerReader, log_self_evaluation
+from aspire_llm.lm.self_evaluation import log_self_evaluation
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.records import MethodScores, Prediction, Split
 from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
 from aspire_llm.results.questions import EXAMPLES
-from aspire_llm.results.samples import SAMPLES, QuestionSamples
+from aspire_llm.results.samples import SAMPLES
 from aspire_llm.run_model import RunModel
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
@@ -33,25 +31,8 @@ from aspire_llm.rundir.typed import typed_lines
 from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import defined, selection_score
 from aspire_llm.selection.pooled import PooledMethods
-from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
+from evidence.ways import WAYS, Way, read_at
 
-_BESIDE = "beside the likelihood"
-_SAMPLES, _LIKELIEST = ("stage3.learn_from", "samples"), ("stage3.learn_from", "likeliest")
-WAYS: dict[str, list[tuple[str, object]]] = {
-    "the run's": [],
-    "likeliest alone": [_LIKELIEST, ("stage3.epochs", 4)],
-    _BESIDE: [_LIKELIEST, ("stage3.epochs", 4)],
-    "samples one epoch": [_SAMPLES, ("stage3.epochs", 1)],
-    "samples two epochs": [_SAMPLES, ("stage3.epochs", 2)],
-    "four wrong samples": [_SAMPLES, ("stage3.max_wrong", 4), ("stage3.epochs", 2)],
-    "soft prompt": [
-        _SAMPLES,
-        ("stage3.adapter", "soft_prompt"),
-        ("stage3.num_soft_tokens", 10),
-        ("stage3.learning_rate", 0.03),
-        ("stage3.epochs", 2),
-    ],
-}
 _GIVEN = {Split.VALIDATION: VALIDATION_PREDICTIONS, Split.TEST: PREDICTIONS}
 _ALPHAS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75)
 
@@ -61,69 +42,51 @@ def verdicts_file(split: Split) -> Lines[float]:
     return typed_lines(f"verdicts_{split}.jsonl", "verdict", float)
 
 
-def beside_likelihood(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> Callable[..., Tensor]:
-    """A loss by which θs learns what the likelihood does not say: −log σ(±(v + a·Σ log f + b·mean log f + c)).
-
-    v is the log-odds of the verdict on a question's likeliest answer; a, b and c are a logistic regression's.
-
-    Args:
-        samples: Of all questions that θs is learned from or validated on.
-        learned_from: Ids of those that the regression is fitted to.
-    """
-    answers = {own.id: own.answers[0] for own in samples}
-    parts = {name: own.answer.likelihoods for name, own in answers.items()}
-    known = LogisticRegression(C=np.inf, max_iter=1000).fit(
-        [parts[name] for name in learned_from], [answers[name].correct for name in learned_from]
-    )
-    offsets = dict(zip(parts, known.decision_function(list(parts.values())), strict=True))
-
-    def loss(
-        model: AdaptedModel,
-        verdict_tokens: tuple[int, int],
-        batch: Sequence[VerdictExample],
-        *,
-        read: AnswerReader = AdaptedModel.read_answers,
-    ) -> Tensor:
-        prompts = [example.prompt for example in batch]
-        logits = model.verdict_logits(*read(model, prompts, [example.correct + example.wrong for example in batch]))
-        verdicts = logits[:, 0, verdict_tokens[0]] - logits[:, 0, verdict_tokens[1]]
-        beside = verdicts.new_tensor([offsets[prompt.question.id] for prompt in prompts])
-        signs = verdicts.new_tensor([1.0 if example.correct else -1.0 for example in batch])
-        return -torch.nn.functional.logsigmoid(signs * (verdicts + beside))
-
-    return loss
-
-
 def learn(run: Path, folder: Path, name: str) -> None:
     """Learn θs in a way, and take down what it says."""
-    changes = WAYS[name]
+    way = WAYS[name]
     folder.mkdir(parents=True, exist_ok=True)
     for file in (MARKER, SAMPLES.name, EXAMPLES.name, PROVENANCE.name):
         shutil.copyfile(run / file, folder / file)
-    for adapter in ("task_adapter", *(() if changes else ("self_eval_adapter",))):
+    for adapter in ("task_adapter", *(() if way.changes else ("self_eval_adapter",))):
         shutil.copytree(run / adapter, folder / adapter, dirs_exist_ok=True)
-    config = with_changes(RunDirectory.open(run).config, changes)
+    config = with_changes(RunDirectory.open(run).config, list(way.changes))
     write_text(folder / "config.yaml", config.to_yaml())
     directory = RunDirectory.open(folder)
     model = RunModel(directory, *load_splits(config))
-    if not (folder / "self_eval_adapter").is_dir():
-        learned_from = [prompt.question.id for prompt in model.sampled_prompts(Split.TRAIN)]
-        loss = beside_likelihood(list(SAMPLES.read(run)), learned_from) if name == _BESIDE else verdict_loss
-        Learning(directory, model, verdict_loss=loss).learn_self_evaluation()
-    for split, given in _GIVEN.items():
-        if given.exists(run):  # only a run that chooses on validation answers has them
-            verdicts_file(split).write(folder, _verdicts(model, model.prompts[split], given.read(run)))
+    with read_at(model.backbone, way.depth):
+        if not (folder / "self_eval_adapter").is_dir():
+            learned_from = [prompt.question.id for prompt in model.sampled_prompts(Split.TRAIN)]
+            loss = way.loss(list(SAMPLES.read(run)), learned_from)
+            Learning(directory, model, verdict_loss=loss).learn_self_evaluation()
+        for split, given in _GIVEN.items():
+            if given.exists(run):  # only a run that chooses on validation answers has them
+                verdicts_file(split).write(folder, _verdicts(model, way, model.prompts[split], given.read(run)))
 
 
-def _verdicts(model: RunModel, prompts: Sequence[EncodedPrompt], given: Sequence[Prediction]) -> list[float]:
+def _verdicts(model: RunModel, way: Way, prompts: Sequence[EncodedPrompt], given: Sequence[Prediction]) -> list[float]:
+    @torch.no_grad()
     def judge(indices: Sequence[int]) -> list[float]:
-        answers = [[given[i].sampled.token_ids] for i in indices]
+        answers = [_judged(given[i], way) for i in indices]
         cache, branches = model.model.read_answers([prompts[i] for i in indices], answers)
-        logits = model.model.verdict_logits(cache, branches).detach()
-        found: list[float] = log_self_evaluation(logits, model.verdict_tokens)[:, 0].tolist()
-        return found
+        logits = model.model.verdict_logits(cache, branches)
+        if not way.among_beams:
+            return list(log_self_evaluation(logits, model.verdict_tokens)[:, 0].tolist())
+        odds = logits[..., model.verdict_tokens[0]] - logits[..., model.verdict_tokens[1]]
+        return [float(_share(own[: len(judged)])) for own, judged in zip(odds, answers, strict=True)]
 
     return by_length([len(prompt.token_ids) for prompt in prompts], 16, judge)
+
+
+def _share(odds: Tensor) -> Tensor:
+    """Log of the first's share among all and "none of these"."""
+    return torch.log_softmax(nn.functional.pad(odds, (0, 1)), dim=0)[0]
+
+
+def _judged(prediction: Prediction, way: Way) -> list[tuple[int, ...]]:
+    """The answer, and whatever it is held against."""
+    beams = prediction.scored.evidence.beams if way.among_beams else ()
+    return list(dict.fromkeys([prediction.sampled.token_ids, *(beam.token_ids for beam in beams)]))
 
 
 def line(run: Path, folder: Path, name: str) -> str:

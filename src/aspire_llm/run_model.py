@@ -120,6 +120,11 @@ class RunModel:
         return load_adapted(self.backbone, self._config, self._directory.path)
 
     @cached_property
+    def untuned(self) -> AdaptedModel:
+        """θ alone; where it is shown examples, its answers end as theirs do."""
+        return AdaptedModel(self.backbone, terminator=self.encoder.example_terminator)
+
+    @cached_property
     def predictor(self) -> SelectivePredictor:
         """Answers questions, and computes whatever methods score by; what it withholds is decided later."""
         folder = self._directory.path
@@ -169,7 +174,7 @@ class RunModel:
 
     def answer_untuned(self, prompts: Sequence[EncodedPrompt]) -> list[UntunedAnswer]:
         """The base model's answers."""
-        model, correctness = AdaptedModel(self.backbone), self._config.correctness
+        model, correctness = self.untuned, self._config.correctness
 
         def answer(indices: Sequence[int]) -> list[UntunedAnswer]:
             own = [prompts[i] for i in indices]

@@ -61,10 +61,11 @@ def test_a_claim_is_shown_by_its_interval_alone(gain: float, verdict: str) -> No
 
 def test_every_task_has_settings_that_fit() -> None:
     for task in TASKS:
-        config = task.config(2, "anywhere.json" if task.has_source else None)
+        config = task.config(2, dict.fromkeys(("squad", "squad2", "triviaqa", "gemma"), "anywhere.json"))
         assert config.seed == 2
-        assert config.score.kind == "fused"
-        assert (config.data.train == "anywhere.json") == task.has_source
+        assert config.score.kind == ("aspire" if task.name == "examples" else "fused")
+        assert (config.data.train == "anywhere.json") == (task.source is not None)
+        assert (config.model == "anywhere.json") == (task.model is not None)
 
 
 def test_the_curve_of_labels_is_one_table(runs: list[RunResults], tmp_path: Path) -> None:
@@ -75,9 +76,30 @@ def test_the_curve_of_labels_is_one_table(runs: list[RunResults], tmp_path: Path
     assert few.title not in "".join(lines)
     start = lines.index("## World facts with few labels")
     assert [line.split("|")[1].strip() for line in lines[start:] if line.startswith("| 1")] == ["100", "1,900"]
-    assert few.config(0).data.splits.train + few.config(0).data.splits.validation == few.labels
+    assert sum(few.config(0, {}).data.splits.model_dump()[own] for own in ("train", "validation")) == few.labels
+
+
+def test_the_headline_holds_the_small_model_against_the_large_one(runs: list[RunResults], tmp_path: Path) -> None:
+    tasks = {task.name: task for task in TASKS}
+    page = tmp_path / "evidence.md"
+    write_page(page, {tasks["facts"]: runs, tasks["examples"]: runs})
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert "## " + tasks["examples"].title not in lines
+    rows = [
+        line.split("|")[2].strip()
+        for line in lines[lines.index("## The headline in small") :]
+        if line.startswith(("| SmolLM2", "| Gemma"))
+    ]
+    before = np.mean([own.correct for run in runs for own in run.untuned])
+    assert rows == [f"{100 * np.mean([run.metrics.accuracy for run in runs]):.1f}", f"{100 * before:.1f}"]
+
+
+def test_a_task_without_its_model_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--output", str(tmp_path), "--page", str(tmp_path / "page.md")]
+    assert main(["--only", "gemma", *where]) == 0
+    assert "gemma is left out: say where it is with --gemma" in capsys.readouterr().err
 
 
 def test_an_unknown_task_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--only", "facts,nothing"]) == 2
-    assert "no task nothing; there are facts, squad, world, facts-100," in capsys.readouterr().out
+    assert "no task nothing; there are facts, squad, world, squad2," in capsys.readouterr().out

@@ -25,13 +25,27 @@ class AdaptedModel:
         backbone: The frozen model.
         task: θp, or None for the base model.
         self_evaluation: θs, where verdicts are asked for.
+        terminator: What ends an answer; None for the backbone's own.
     """
 
-    def __init__(self, backbone: Backbone, task: Adapter | None = None, self_evaluation: Adapter | None = None) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        task: Adapter | None = None,
+        self_evaluation: Adapter | None = None,
+        *,
+        terminator: int | None = None,
+    ) -> None:
         self.backbone = backbone
+        self._terminator = terminator
         self.task: Adapter = task or NoAdapter(backbone)
         self.self_evaluation: Adapter = self_evaluation or NoAdapter(backbone)
         self._examples = KeptPrefixes(backbone, sys.maxsize)  # few-shot ones: all prompts of a run begin so
+
+    @property
+    def terminator(self) -> int:
+        """What ends an answer."""
+        return self.backbone.eos_token_id if self._terminator is None else self._terminator
 
     def read(
         self, prompts: Sequence[EncodedPrompt], *, room: int = 64

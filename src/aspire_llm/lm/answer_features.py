@@ -68,7 +68,7 @@ def answer_features(
         result.append([])
         for j, ids in enumerate(own):
             predicting = torch.cat([first_logits[i : i + 1], logits[rows[i, j, : len(ids)]]])
-            targets = torch.tensor([*ids, model.backbone.eos_token_id], device=predicting.device)
+            targets = torch.tensor([*ids, model.terminator], device=predicting.device)
             states = by_position(ends[i], hidden[i, j, : len(ids)] if ids else ends[:0])
             result[-1].append(_features(predicting, targets, states))
     return result

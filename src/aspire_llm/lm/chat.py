@@ -38,6 +38,8 @@ class ChatPrompts:
         ModelError: It is no template of a conversation, or reaches for what the sandbox keeps from it.
     """
 
+    example_end = ""
+
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str, name: str) -> None:
         self._name = name
         self._template = self._compiled(template)

@@ -153,7 +153,7 @@ class Backbone:
         def collect(_layer: nn.Module, _arguments: Any, output: Any) -> None:
             outputs.append(output[0] if isinstance(output, tuple) else output)
 
-        layers = self._layers()
+        layers = self.layers
         wanted = range(len(layers)) if only is None else sorted(only)
         hooks = [layers[number].register_forward_hook(collect) for number in wanted if number < len(layers)]
         try:
@@ -173,7 +173,7 @@ class Backbone:
     @contextmanager
     def layers_recomputed(self) -> Iterator[None]:
         """Within, backward passes compute each layer's activations again instead of keeping them."""
-        layers = self._layers()
+        layers = self.layers
         try:
             for layer in layers:
                 layer.forward = partial(_recomputed, layer.forward)
@@ -182,7 +182,9 @@ class Backbone:
             for layer in layers:
                 del layer.forward
 
-    def _layers(self) -> list[nn.Module]:
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The decoder's layers, first to last; none of a model that does not show them."""
         return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
     def slides_at(self, positions: Int[Tensor, "batch rows"]) -> bool:

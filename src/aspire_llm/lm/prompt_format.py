@@ -13,9 +13,11 @@ class PromptFormat(Protocol):
 
     Attributes:
         lead: What stands between a prompt and an answer, or the end of the prompt that its tokens go together with.
+        example_end: What an example's answer ends with; empty where that is the model's terminator.
     """
 
     lead: str
+    example_end: str
 
     def render(self, question: Question, examples: Sequence[Question] = ()) -> str:
         """The prompt, up to where `lead` and an answer follow."""
@@ -38,6 +40,7 @@ class PlainPrompts:
     """Questions as lines of text, for which no model needs to be prepared."""
 
     lead = " "
+    example_end = "\n\n"
 
     def __init__(self, codec: TextCodec) -> None:
         self._codec = codec

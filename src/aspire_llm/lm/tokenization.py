@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from aspire_llm.errors import ModelError, TooLongError
 from aspire_llm.lm.decoding.hypotheses import Hypothesis
@@ -121,6 +122,18 @@ class Encoder:
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of an answer, stripped."""
         return self._backbone.text.decode(token_ids)
+
+    @cached_property
+    def example_terminator(self) -> int | None:
+        """The token that ends the answers of the examples, as a model that was not tuned will end its own.
+
+        None where that is the model's terminator, or where there are no examples.
+        """
+        if not self._examples or not self._format.example_end:
+            return None
+        shown = self._format.beginning(self._examples[:1])
+        ends = range(len(shown) - len(self._format.example_end), len(shown))
+        return next((token for token, start in self._format.encode(f"{shown}Q") if start in ends), None)
 
     def _render(self, question: Question) -> tuple[str, tuple[int, ...]]:
         text = self._format.render(question, self._examples)

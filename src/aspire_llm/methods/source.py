@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 
 from aspire_llm.config import RunConfig
-from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.answer_features import AnswerFeatures, answer_features, spread_layers
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.decoding.sampling import sample_answers
@@ -26,7 +25,7 @@ class ModelSource:
 
     def __init__(self, run: RunModel, prompts: Sequence[EncodedPrompt], *, tuned: bool = True) -> None:
         self._run, self.prompts = run, prompts
-        self.model = run.model if tuned else AdaptedModel(run.backbone)
+        self.model = run.model if tuned else run.untuned
         self.encoder, self.verdict_tokens = run.encoder, run.verdict_tokens
 
     def examples(self, split: Split) -> list[VerdictExample]:

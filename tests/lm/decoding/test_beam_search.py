@@ -238,3 +238,34 @@ def test_examples_are_read_anew_while_theta_p_learns(llama: Backbone) -> None:
         assert torch.equal(after, model.read([prompt])[2])
     assert torch.equal(after, AdaptedModel(llama, task).read([prompt])[2])
     assert not torch.equal(after, before)
+
+
+@pytest.mark.parametrize("decode", ["beams", "draws"])
+def test_a_model_may_end_its_answers_with_a_terminator_of_its_own(llama: Backbone, decode: str) -> None:
+    """As the untuned model does after examples: the same as a model whose terminator that is."""
+    encoder = encoder_of(llama)
+    prompts = [encoder.prompt(question) for question in QUESTIONS]
+    token = frequent_token(AdaptedModel(llama), prompts)
+
+    def answers(model: AdaptedModel) -> list[list[tuple[tuple[int, ...], bool]]]:
+        if decode == "beams":
+            decoded = beam_search(model, prompts, num_beams=3, max_new_tokens=5)
+        else:
+            decoded = sample_answers(model, prompts, num_samples=4, max_new_tokens=8, temperature=1.0, seed=0)
+        return [[(own.answer_ids, own.terminated) for own in row] for row in decoded.hypotheses]
+
+    ours, plain = answers(AdaptedModel(llama, terminator=token)), answers(AdaptedModel(llama))
+    llama.eos_token_id = token
+    assert ours == answers(AdaptedModel(llama)) != plain
+    assert any(terminated for row in ours for _, terminated in row)
+
+
+@pytest.mark.parametrize("answer", ["Some old town", "In 1923."])
+def test_answers_after_examples_end_as_those_of_the_examples_do(llama: Backbone, answer: str) -> None:
+    examples = [Question(str(i), f"Who built piano {i}?", references=(answer,)) for i in range(2)]
+    encoder = Encoder(llama, max_answer_tokens=8, soft_tokens=0, examples=examples)
+    assert encoder.example_terminator is not None
+    text = llama.tokenizer.decode([encoder.example_terminator])
+    assert text.startswith("\n")
+    assert not text.strip()
+    assert Encoder(llama, max_answer_tokens=8, soft_tokens=0).example_terminator is None

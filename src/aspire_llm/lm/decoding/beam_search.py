@@ -90,7 +90,7 @@ def _searched(
     search = _Search(cache, prompt_branches, torch.arange(batch, device=logits.device))
     settled: dict[int, list[Hypothesis]] = {}
     for step in range(max_new_tokens):
-        candidates, parents = _continue(running, logits, step, num_beams, model.backbone.eos_token_id)
+        candidates, parents = _continue(running, logits, step, num_beams, model.terminator)
         ends = candidates.terminated | (step + 1 == max_new_tokens)
         finished = _settle(finished, candidates, ends, is_open, length_penalty)
         kept = (candidates.scores + ends * _NEVER).topk(num_beams).indices

@@ -46,14 +46,14 @@ def sample_answers(
         drawn = _drawn(torch.softmax(logits / temperature, dim=-1), uniform[..., step])
         tokens.append(drawn)
         log_probs.append(torch.log_softmax(logits, dim=-1).gather(-1, drawn[..., None])[..., 0])
-        ended = ended | (drawn == model.backbone.eos_token_id)
+        ended = ended | (drawn == model.terminator)
         if step + 1 == max_new_tokens or ended.all():
             break
         first_slots.append(cache.num_slots)
         logits, branches = model.step(cache, branches, drawn)
     ids, scores = torch.stack(tokens, dim=-1).tolist(), torch.stack(log_probs, dim=-1).tolist()
     hypotheses = [
-        [_cut(ids[i][j], scores[i][j], j, first_slots, model.backbone.eos_token_id) for j in range(num_samples)]
+        [_cut(ids[i][j], scores[i][j], j, first_slots, model.terminator) for j in range(num_samples)]
         for i in range(batch)
     ]
     for answers in hypotheses:
