@@ -296,7 +296,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
         (b"CONNECT elsewhere:80 HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"TRACE /health HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-        (b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"HEAD /v1/answer HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         (b"MADE-UP /v1/answer HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),

@@ -22,7 +22,7 @@ from aspire_llm import SelectivePredictor
 from aspire_llm.cli import main
 from aspire_llm.errors import ConfigError, ModelError
 from aspire_llm.records import Prediction, Question
-from aspire_llm.serving.server import serve
+from aspire_llm.serving.server import Server, serve
 from aspire_llm.serving.settings import ServerSettings
 
 QUESTIONS = [f"Where was {'the old ' * (place % 3)}piano {place} built?" for place in range(12)]
@@ -189,8 +189,8 @@ def test_what_breaks_is_a_500_that_leaks_nothing(certified: Path, monkeypatch: p
     def broken(self: SelectivePredictor, prompts: Any, **more: Any) -> list[Prediction]:
         raise RuntimeError("a secret of the model")
 
-    monkeypatch.setattr(SelectivePredictor, "predict_prompts", broken)
     with live([certified]) as own:
+        monkeypatch.setattr(SelectivePredictor, "predict_prompts", broken)
         response = own.chat(QUESTIONS[0], stream=False)
         assert (response.status_code, response.json()["error"]["type"]) == (500, "server_error")
         assert "secret" not in response.text
@@ -202,6 +202,38 @@ def test_a_run_that_cannot_be_served_is_one_line(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.count("\n") == 1
     (tmp_path / "a" / "run").mkdir(parents=True)
     assert main(["serve", str(tmp_path / "a" / "run"), str(tmp_path / "run"), "--port", "0"]) == 2
+
+
+def test_the_model_has_answered_before_it_is_said_to_be_there(certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first request takes several times as long as the second."""
+    answered, predict = list[int](), SelectivePredictor.predict_prompts
+
+    def counted(self: SelectivePredictor, prompts: Any, **more: Any) -> list[Prediction]:
+        answered.append(len(prompts))
+        return predict(self, prompts, **more)
+
+    monkeypatch.setattr(SelectivePredictor, "predict_prompts", counted)
+    with live([certified]) as own:
+        assert answered == [1]
+        assert "aspire_questions_total{" not in own.client.get("/metrics").text  # nobody asked
+
+
+def test_ctrl_c_is_an_end_and_not_an_interruption(
+    certified: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Server) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "run", interrupted)
+    assert main(["serve", str(certified), "--port", "0"]) == 0
+    assert "goes on from here" not in capsys.readouterr().err
+
+
+def test_head_is_get_without_a_body(served: Live) -> None:
+    for path, status in (("/", 200), ("/health", 200), ("/v1/models", 200), ("/nothing", 404), ("/v1/answer", 405)):
+        head = served.client.head(path)
+        assert (head.status_code, head.content) == (status, b"")
+        assert served.client.get(path).status_code == status
 
 
 def test_sigterm_under_load_loses_nothing_that_was_accepted(certified: Path, expected: list[Prediction]) -> None:

@@ -94,7 +94,9 @@ class Guard:
             message, body = {"type": "http.request", "body": body, "more_body": False}, None
             return message
 
-        await self._app(scope, replay, send)
+        # The protocol leaves the body of an answer to HEAD out.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        await self._app(asked, replay, send)
 
     def _check_key(self, scope: Scope) -> None:
         keys, headers = self._settings.keys, Headers(scope=scope)

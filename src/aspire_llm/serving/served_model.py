@@ -172,6 +172,8 @@ def load_models(
     """
     stored = [Stored.read(run) for run in runs]
     predictors = SelectivePredictor.load_all(runs, device=device)
+    for predictor, own in zip(predictors, stored, strict=True):
+        predictor.predict([own.calibration[0].question if own.calibration else Question("0", "Ready?")])  # warms it up
     return {
         name: ServedModel(name, predictor, own, settings, metrics)
         for name, predictor, own in zip(names_of(runs), predictors, stored, strict=True)

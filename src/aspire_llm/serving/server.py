@@ -6,6 +6,7 @@ import math
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -42,7 +43,8 @@ def serve(runs: Sequence[str | Path], settings: ServerSettings, *, device: str |
         RunDirectory.open(find_run(run))  # that there is none is said before anything listens
     _log_to_stderr()
     server = Server(runs, settings, device=device)
-    server.run()
+    with suppress(KeyboardInterrupt):  # raised again once all is answered
+        server.run()
     if server.shelf.failure is not None:
         raise server.shelf.failure
 
