@@ -194,6 +194,7 @@ class RunConfig(Section):
         device: ``auto`` (CUDA where there is one), or a torch device.
         dtype: Floating-point type of the frozen model; adapters are float32 throughout.
         speed: ``fast``, or ``plain``: without the kernels that are faster on CPU. Changes results by rounding alone.
+        tracking: Where losses and metrics go beside the run directory; none where it is not set.
     """
 
     model: str = "demo"
@@ -211,6 +212,7 @@ class RunConfig(Section):
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     speed: Literal["fast", "plain"] = "fast"
+    tracking: Literal["tensorboard", "wandb", "trackio", "mlflow"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "RunConfig":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -42,14 +42,20 @@ class Learning:
     Args:
         directory: Of the run.
         model: Of the run.
+        log: Is told of every epoch, beside the log of the directory.
         verdict_loss: What stage 3 minimises, with the arguments of the paper's.
     """
 
     def __init__(
-        self, directory: RunDirectory, model: RunModel, *, verdict_loss: Callable[..., Tensor] = verdict_loss
+        self,
+        directory: RunDirectory,
+        model: RunModel,
+        *,
+        log: Callable[..., None] = lambda **_: None,
+        verdict_loss: Callable[..., Tensor] = verdict_loss,
     ) -> None:
         self._directory, self._config, self._model = directory, directory.config, model
-        self._verdict_loss = verdict_loss
+        self._also_log, self._verdict_loss = log, verdict_loss
         self._backbone = model.backbone
         self._samplers = Samplers(model.cross_fit, lambda: model.task, self._fold_task)
 
@@ -155,7 +161,7 @@ class Learning:
             config,
             seed=self._config.seed,
             checkpoint=self._directory.path / f"{folder}.checkpoint",
-            log=self._directory.log,
+            log=self._log,
         )
         recomputing = self._backbone.layers_recomputed() if config.recompute_layers else nullcontext()
         with recomputing:
@@ -164,3 +170,7 @@ class Learning:
             save_adapter(adapter, path)
         loop.finish()
         return frozen(adapter)
+
+    def _log(self, **epoch: Any) -> None:
+        self._directory.log(**epoch)
+        self._also_log(**epoch)

@@ -37,6 +37,7 @@ from aspire_llm.run_answers import RunAnswers
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.provenance import PROVENANCE, check_data, record, timed
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
+from aspire_llm.tracking import Log, check_tracker, figures_of, tracked
 
 if TYPE_CHECKING:
     from aspire_llm.learning import Learning
@@ -94,6 +95,7 @@ class Pipeline:
         self.questions, self.examples = load_splits(self.config)
         self.answers = RunAnswers(self.folder, self.config, self.questions, lambda: self.model)
         self._is_begun = False
+        self._track: Log = lambda _figures, *, step=None: None
 
     @cached_property
     def model(self) -> "RunModel":
@@ -117,7 +119,10 @@ class Pipeline:
         """The stages, where one is to be taken."""
         from aspire_llm.learning import Learning
 
-        return Learning(self.directory, self.model)
+        def log(stage: str, epoch: int, **figures: float) -> None:
+            self._track({f"{stage}/{name}": value for name, value in figures.items()}, step=epoch)
+
+        return Learning(self.directory, self.model, log=log)
 
     def begin(self) -> None:
         """Make the directory, or go on with what is there: what other settings make stale is removed.
@@ -125,6 +130,7 @@ class Pipeline:
         Raises:
             RunDirectoryError: The run was begun with other questions, or with other weights of the model.
         """
+        check_tracker(self.config.tracking)
         earlier = self.directory.is_begun and PROVENANCE.exists(self.folder)
         table = (*OUTPUTS, *score_outputs())
         outdated = stale(self.directory.changed, table)
@@ -157,6 +163,12 @@ class Pipeline:
         Returns:
             The content of `metrics.json`.
         """
+        with tracked(self.config, self.folder) as self._track:
+            metrics = self._taken(methods, left_out, optional=optional)
+            self._track(figures_of(metrics))
+        return metrics
+
+    def _taken(self, methods: Sequence[str], left_out: Mapping[str, str] | None, *, optional: bool) -> RunMetrics:
         for name, step in (
             ("stage1", self.tune_task),
             ("stage2", self.sample_answers),

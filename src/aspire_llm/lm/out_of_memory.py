@@ -20,7 +20,7 @@ def smaller_after(error: RuntimeError, size: int) -> int:
         RuntimeError: The same, where it is about something else.
         ModelError: There was one item.
     """
-    from accelerate.utils.memory import (  # type: ignore[import-untyped]  # imports torch, which may not be there yet
+    from accelerate.utils.memory import (  # imports torch, which may not be there yet
         clear_device_cache,
         should_reduce_batch_size,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 HOW = (
     "device",
     "speed",
+    "tracking",
     "stage1.tokens_per_pass",
     "stage1.recompute_layers",
     "stage2.batch_size",
