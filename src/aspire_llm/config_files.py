@@ -42,7 +42,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _read(text: str) -> Any:
-    return yaml.load(text, Loader=_StrictLoader)  # a safe loader
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 a SafeLoader
 
 
 def load_config(path: Path | None = None, changes: Sequence[tuple[str, object]] = ()) -> RunConfig:

@@ -30,6 +30,7 @@ from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
 _OF_PEFT = "base_model.model."  # how `PeftModel` calls the model in its files; those of earlier versions lack it
+_ROUTERS = ("router", "gate", "shared_expert_gate")
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -155,7 +156,7 @@ class LoraAdapter:
         lora_config = LoraConfig(
             r=config.lora_rank,
             lora_alpha=config.lora_alpha,
-            target_modules="all-linear",
+            target_modules=_linear_layers(backbone.model),
             fan_in_fan_out=any(isinstance(module, Conv1D) for module in backbone.model.modules()),
         )
         with torch.random.fork_rng():
@@ -255,6 +256,20 @@ def frozen(adapter: Adapter) -> Adapter:
     for parameter in adapter.parameters():
         parameter.requires_grad_(False)
     return adapter
+
+
+def _linear_layers(model: nn.Module) -> list[str]:
+    """What its linear layers are called, but for the head and for what chooses the experts of a mixture.
+
+    peft's "all-linear" takes routers, and experts that are no linear layers, of some mixtures and not of others.
+    """
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    names = [
+        name.removesuffix(".base_layer").rpartition(".")[2]  # which peft puts in where there is an adapter already
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D)) and module is not head
+    ]
+    return [name for name in dict.fromkeys(names) if name not in _ROUTERS]
 
 
 def _tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
