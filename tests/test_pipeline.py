@@ -12,7 +12,8 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config, with_changes
 from aspire_llm.errors import DataError
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import TASK, load_adapter
+from aspire_llm.lm.adapter_files import load_adapter
+from aspire_llm.lm.adapters import TASK
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.pipeline import Pipeline

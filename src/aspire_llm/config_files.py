@@ -42,7 +42,12 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _read(text: str) -> Any:
-    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 a SafeLoader
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 a SafeLoader
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested beyond all limits") from error
+    except (ValueError, OverflowError) as error:  # of what looks like a date or a number and is none
+        raise yaml.YAMLError(str(error)) from error
 
 
 def load_config(path: Path | None = None, changes: Sequence[tuple[str, object]] = ()) -> RunConfig:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, load_adapter, new_adapter, save_adapter
+from aspire_llm.lm.adapter_files import load_adapter, save_adapter
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, frozen, new_adapter
 from aspire_llm.lm.answer_features import answer_states
 from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.kept_prefixes import KeptPrefixes

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from aspire_llm.config import RunConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, num_soft_tokens
+from aspire_llm.lm.adapter_files import load_adapter
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, num_soft_tokens
 from aspire_llm.lm.cache.expanded import check_readable
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded

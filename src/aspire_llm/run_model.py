@@ -15,7 +15,8 @@ from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
 from aspire_llm.data.cross_fitting import cross_fit
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, load_adapter, new_adapter, num_soft_tokens
+from aspire_llm.lm.adapter_files import load_adapter
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, new_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.memory import device_name
 from aspire_llm.lm.model_files import model_digest

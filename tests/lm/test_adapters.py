@@ -13,16 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import (
-    SELF_EVALUATION,
-    TASK,
-    Adapter,
-    SoftPrompt,
-    load_adapter,
-    new_adapter,
-    num_soft_tokens,
-    save_adapter,
-)
+from aspire_llm.lm.adapter_files import load_adapter, save_adapter
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, SoftPrompt, new_adapter, num_soft_tokens
 from aspire_llm.lm.model import Backbone
 from aspire_llm.records import Question
 

@@ -21,7 +21,8 @@ from transformers import PreTrainedTokenizerFast
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.lm.adapted_model import AdaptedModel
-from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, load_adapter, new_adapter, save_adapter
+from aspire_llm.lm.adapter_files import load_adapter, save_adapter
+from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, new_adapter
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.self_evaluation import evaluate_decoded, log_self_evaluation
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss

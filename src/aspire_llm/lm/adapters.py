@@ -7,31 +7,25 @@ An adapter is soft tokens, a change of the weights while it is active, or both:
   Its θs needs something to read, so its soft tokens are the fixed embeddings of a short text.
 """
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from peft import LoraConfig
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from aspire_llm.config import TrainingConfig
-from aspire_llm.errors import ModelError, RunDirectoryError
+from aspire_llm.errors import ModelError
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.tensor_file import write_tensors
-from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_dict, set_peft_model_state_dict
+from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_dict
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
-_OF_PEFT = "base_model.model."  # how `PeftModel` calls the model in its files; those of earlier versions lack it
+OF_PEFT = "base_model.model."  # how `PeftModel` calls the model in its files; those of earlier versions lack it
 _ROUTERS = ("router", "gate", "shared_expert_gate")
-_WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 @runtime_checkable
@@ -184,7 +178,7 @@ class LoraAdapter:
 
     def state(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = get_peft_model_state_dict(self._backbone.model, adapter_name=self._name)
-        return {f"{_OF_PEFT}{key}": tensor for key, tensor in state.items()}
+        return {f"{OF_PEFT}{key}": tensor for key, tensor in state.items()}
 
     def config(self) -> dict[str, Any]:
         return {key: sorted(v) if isinstance(v, set) else v for key, v in self._lora_config.to_dict().items()}
@@ -209,46 +203,6 @@ def num_soft_tokens(backbone: Backbone, task: TrainingConfig, self_evaluation: T
 def _lora_token_ids(backbone: Backbone, name: str) -> list[int]:
     text = VERDICT_TEXT if name == SELF_EVALUATION else ""
     return [token for token, _ in backbone.text.text_tokens(text)]
-
-
-def save_adapter(adapter: Adapter, folder: Path) -> None:
-    """Write `adapter_model.safetensors` and `adapter_config.json` into a folder, which is created."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / _WEIGHTS, adapter.state())
-    (folder / _CONFIG).write_text(json.dumps(adapter.config(), indent=2) + "\n", encoding="utf-8")
-
-
-def load_adapter(backbone: Backbone, name: str, folder: Path, *, of: str = "") -> Adapter:
-    """Read an adapter that `save_adapter` wrote.
-
-    Args:
-        backbone: To use it with.
-        name: `TASK` (θp) or `SELF_EVALUATION` (θs).
-        folder: That holds it.
-        of: Tells adapters of this name apart where several runs share the backbone: without, the last one read is
-            the one that the backbone has.
-
-    Raises:
-        RunDirectoryError: The folder lacks a file, a file is broken, or the adapter belongs to another model.
-    """
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        state = load_file(folder / _WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise RunDirectoryError(f"{folder}: not a complete adapter folder ({error}); train it again") from error
-    adapter: Adapter
-    if config.get("peft_type") == "LORA":
-        adapter = LoraAdapter(backbone, name, LoraConfig(**config), of=of)
-        own = {key.removeprefix(_OF_PEFT): tensor for key, tensor in state.items()}
-        set_peft_model_state_dict(backbone.model, own, adapter_name=f"{name}{of}")
-        return frozen(adapter)
-    embeddings = state.get("prompt_embeddings", torch.empty(0, 0))
-    if embeddings.shape[-1] != backbone.width:
-        raise RunDirectoryError(
-            f"{folder}: soft tokens of width {embeddings.shape[-1]}, but the model's embeddings are {backbone.width} "
-            "wide; load the model that the adapter was trained on"
-        )
-    return frozen(SoftPrompt(backbone, embeddings))
 
 
 def frozen(adapter: Adapter) -> Adapter:

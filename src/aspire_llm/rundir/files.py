@@ -190,7 +190,10 @@ _BROKEN = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def _parsed(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse_constant)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested beyond all limits") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
