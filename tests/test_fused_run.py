@@ -115,12 +115,13 @@ def test_where_it_cannot_be_fitted_the_paper_s_decides_and_that_is_said(
 def test_a_model_that_hides_its_layers_does_without_states(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Backbone, "_layers", lambda self: [])
+    monkeypatch.setattr(Backbone, "layers", [])
     metrics = run(with_changes(config, [("stage2.folds", 1), ("score.kind", "aspire")]), tmp_path / "run")
     assert STATES.read(tmp_path / "run") == Infeasible("the model does not show what its layers give")
     assert any(note.startswith("Left out: states") for note in metrics.notes)
 
 
+@pytest.mark.slow
 def test_a_sweep_tunes_no_fold_again(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, titles = tmp_path / "run", []
     shutil.copytree(finished, folder)

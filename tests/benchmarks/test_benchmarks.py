@@ -73,6 +73,7 @@ def test_both_sides_of_stage_3_agree_and_a_wrong_gradient_is_refused() -> None:
         stage3.check((ours[0], 1.01 * ours[1]), theirs)
 
 
+@pytest.mark.slow
 def test_stage_1_inference_and_sampling_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.memory.both_sides", lambda *_: None)
     row = stage1_task_tuning.row("opt-tiny", stage1_task_tuning.Case((90, 80, 70)), rounds=PEER_ONCE)

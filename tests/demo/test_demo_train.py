@@ -71,6 +71,7 @@ def test_muon_has_the_matrices_of_the_layers_and_adamw_the_rest(world: World, mo
     assert len(adamw.param_groups[0]["params"]) == 1 + 2 * 2 + 1
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_leaves_a_loadable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ def test_the_run_s_own_verdicts_are_found_again(finished: Path, tmp_path: Path) 
     assert not verdicts_file(Split.VALIDATION).exists(tmp_path)  # the run made no predictions for it
 
 
+@pytest.mark.slow
 def test_other_ways_learn_others(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "run")
     samples = [  # of so small a run, all may be wrong

@@ -232,7 +232,15 @@ SEEN = {
 # Of which every row of the table has one or more that is tried each time.
 QUICK = SEEN - {
     *("data.num_examples", "stage1.epochs", "stage1.tokens_per_pass", "stage2.max_new_tokens", "stage2.batch_size"),
-    *("stage3.verdict_words", "score.calibration", "score.abstain_below", "correctness.train_threshold", "seed"),
+    *(
+        "stage2.folds",
+        "prompts.format",
+        "stage3.verdict_words",
+        "score.calibration",
+        "score.abstain_below",
+        "correctness.train_threshold",
+        "seed",
+    ),
 }
 
 

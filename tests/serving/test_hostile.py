@@ -93,8 +93,8 @@ def fuzz(url: str, examples: int) -> Counter[int]:
 
 
 def test_requests_by_the_servers_own_description_are_answered_as_it_says(attacked: Live) -> None:
-    statuses = fuzz(attacked.url, 36)
-    assert statuses.total() > 200
+    statuses = fuzz(attacked.url, 20)
+    assert statuses.total() > 100
     assert statuses[200] > 0
     assert statuses[400] > 0
 

@@ -14,7 +14,7 @@ from aspire_llm import Prediction, RunConfig, SelectivePredictor, run
 from aspire_llm.demo import demo_questions
 from benchmarks.http_load import LOST, Connection, Response, Served, ask_all, is_answer, serving
 
-_CLIENTS, _REQUESTS, _SOAK = 64, 2000, 20_000
+_CLIENTS, _REQUESTS, _SOAK = 64, 2000, 30_000
 _CONFIG = {
     "model": "demo",
     "data": {"name": "demo", "limit": 400},

@@ -41,7 +41,9 @@ def peaks(tmp_path: Path, suffix: str, few: int, many: int) -> tuple[int, int]:
     return peak(sources[0], output), peak(sources[1], output)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(own, marks=() if own == "parquet" else pytest.mark.slow) for own in FORMATS]
+)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None:
     few, many = peaks(tmp_path, suffix, 1_000, 6_000)
     assert many - few < HASH * 6_000 + 100_000, (few, many)
