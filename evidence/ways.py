@@ -36,13 +36,21 @@ class Way:
     among_beams: bool = False
 
 
-def log_odds(
-    model: AdaptedModel, verdict_tokens: tuple[int, int], batch: Sequence[VerdictExample], read: AnswerReader
-) -> Tensor:
-    """v = log P(z_c) − log P(z_w) of every answer to the examples `[B, n]`, those in S_c first."""
-    answers = [example.correct + example.wrong for example in batch]
-    logits = model.verdict_logits(*read(model, [example.prompt for example in batch], answers))
-    return logits[..., verdict_tokens[0]] - logits[..., verdict_tokens[1]]
+def _of_odds(judged: Callable[[Tensor, Sequence[VerdictExample]], Tensor]) -> Loss:
+    """A loss `[B]` of v = log P(z_c) − log P(z_w) of every answer to the examples `[B, n]`, those in S_c first."""
+
+    def loss(
+        model: AdaptedModel,
+        verdict_tokens: tuple[int, int],
+        batch: Sequence[VerdictExample],
+        *,
+        read: AnswerReader = AdaptedModel.read_answers,
+    ) -> Tensor:
+        answers = [example.correct + example.wrong for example in batch]
+        logits = model.verdict_logits(*read(model, [example.prompt for example in batch], answers))
+        return judged(logits[..., verdict_tokens[0]] - logits[..., verdict_tokens[1]], batch)
+
+    return loss
 
 
 def beside_likelihood(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> Loss:
@@ -57,37 +65,25 @@ def beside_likelihood(samples: Sequence[QuestionSamples], learned_from: Sequence
     )
     offsets = dict(zip(parts, known.decision_function(list(parts.values())), strict=True))
 
-    def loss(
-        model: AdaptedModel,
-        verdict_tokens: tuple[int, int],
-        batch: Sequence[VerdictExample],
-        *,
-        read: AnswerReader = AdaptedModel.read_answers,
-    ) -> Tensor:
-        verdicts = log_odds(model, verdict_tokens, batch, read)[:, 0]
+    def judged(odds: Tensor, batch: Sequence[VerdictExample]) -> Tensor:
+        verdicts = odds[:, 0]
         beside = verdicts.new_tensor([offsets[example.prompt.question.id] for example in batch])
         signs = verdicts.new_tensor([1.0 if example.correct else -1.0 for example in batch])
         return -nn.functional.logsigmoid(signs * (verdicts + beside))
 
-    return loss
+    return _of_odds(judged)
 
 
 def soft_targets(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> Loss:
     """The target of a question's likeliest answer is its Rouge-L with the references instead of 0 or 1."""
     targets = {own.id: own.answers[0].rouge_l for own in samples}
 
-    def loss(
-        model: AdaptedModel,
-        verdict_tokens: tuple[int, int],
-        batch: Sequence[VerdictExample],
-        *,
-        read: AnswerReader = AdaptedModel.read_answers,
-    ) -> Tensor:
-        verdicts = log_odds(model, verdict_tokens, batch, read)[:, 0]
+    def judged(odds: Tensor, batch: Sequence[VerdictExample]) -> Tensor:
+        verdicts = odds[:, 0]
         wanted = verdicts.new_tensor([targets[example.prompt.question.id] for example in batch])
         return nn.functional.binary_cross_entropy_with_logits(verdicts, wanted, reduction="none")
 
-    return loss
+    return _of_odds(judged)
 
 
 def weighed(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> Loss:
@@ -132,15 +128,9 @@ def side_by_side(samples: Sequence[QuestionSamples], learned_from: Sequence[str]
     """
     known = _log_probabilities(samples)
 
-    def loss(
-        model: AdaptedModel,
-        verdict_tokens: tuple[int, int],
-        batch: Sequence[VerdictExample],
-        *,
-        read: AnswerReader = AdaptedModel.read_answers,
-    ) -> Tensor:
+    def judged(odds: Tensor, batch: Sequence[VerdictExample]) -> Tensor:
         losses = []
-        for own, example in zip(log_odds(model, verdict_tokens, batch, read), batch, strict=True):
+        for own, example in zip(odds, batch, strict=True):
             answers = example.correct + example.wrong
             taken = [place for place, ids in enumerate(answers) if (example.prompt.question.id, ids) in known]
             right = [i for i, place in enumerate(taken) if place < len(example.correct)]
@@ -148,7 +138,7 @@ def side_by_side(samples: Sequence[QuestionSamples], learned_from: Sequence[str]
             losses.append(-torch.logsumexp(shares[right or [-1]], dim=0))
         return torch.stack(losses)
 
-    return loss
+    return _of_odds(judged)
 
 
 def _log_probabilities(samples: Sequence[QuestionSamples]) -> dict[tuple[str, tuple[int, ...]], float]:
