@@ -12,6 +12,7 @@ from aspire_llm.data import Problem, QuestionStream, as_question, read_passage
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
+from aspire_llm.processes import processes
 from aspire_llm.progress import warn
 from aspire_llm.records import Prediction, Question, Unread
 from aspire_llm.results.chosen_fields import Layout, with_candidates
@@ -19,7 +20,7 @@ from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.predictions import Outcome, outcome_file
 from aspire_llm.run_answers import is_same_question
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.files import Lines
+from aspire_llm.rundir.files import Lines, appending
 from aspire_llm.rundir.lock import locked_output
 from aspire_llm.rundir.own import check_output
 from aspire_llm.rundir.streams import as_file, is_stream, open_stream
@@ -75,7 +76,8 @@ def predict_file(
     """Answer the questions of a file into a file of JSON lines, in their order; what cannot be has its error there.
 
     The lines gather in `OUTPUT.RUN'S DIGEST.part`, from which a killed command goes on; the output is whole or absent.
-    A stream (a FIFO, a device) gets them as they are answered. A few questions are in memory at a time.
+    A stream (a FIFO, a device) gets them as they are answered. A few questions are in memory at a time; several
+    processes share them.
 
     Args:
         run: A finished run.
@@ -91,6 +93,8 @@ def predict_file(
     from aspire_llm.predictor import SelectivePredictor
 
     layout = layout or Layout()
+    if processes().count > 1 and is_stream(source):
+        raise ConfigError(f"--input {source} is a stream, which one process can read; give a file")
     directory = RunDirectory.open(run := find_run(run))
     load = partial(SelectivePredictor.load, run, target_risk=target_risk, per=per)
     size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
@@ -119,7 +123,7 @@ def predict_file(
             part = target.with_name(f"{target.name}.{digest_of_run(run)[:8]}{by_target}{by_layout}.part")
             answers = _FileAnswers.of(load(), questions, total, size)
             answers.gather(answers.lines(part.name, layout), part)
-            _publish(part, target, layout)
+            processes().once(partial(_publish, part, target, layout))
         return answers.summary
 
 
@@ -156,7 +160,7 @@ class _FileAnswers:
         """Fill a file; what is there already of these questions stays."""
         lines.keep_parts(part.parent, self.size)
         done, rest = self._rest(lines, part)
-        with part.open("ab") as file:
+        with appending(part) as file:
             self.pour(lines, file, rest, done)
 
     def pour(self, lines: Lines[Outcome], file: BinaryIO, items: Iterable[Item], done: int = 0) -> None:
@@ -168,7 +172,7 @@ class _FileAnswers:
         rest, done = iter(self.questions), 0
         for known in lines.each(part.parent):
             if not _is_about(known, next(rest, None)):
-                os.truncate(part, 0)
+                processes().once(partial(os.truncate, part, 0))
                 self.summary = FileSummary(self.predictor.caveats)
                 return 0, iter(self.questions)
             self.summary.count(known)

@@ -3,13 +3,17 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from aspire_llm import cli_jobs
-from aspire_llm.errors import AspireError, ConfigError
+from aspire_llm.errors import AspireError, ConfigError, ProcessLostError
+from aspire_llm.processes import process_count, process_index
+
+_SECONDS_OF_MAIN = 5.0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,11 +24,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it went well, 2 for an error that the user can mend."""
+    """Run one command; 0 if it went well, 2 for an error that the user can mend. Of several processes, one speaks."""
+    if process_index() == 0:
+        return _main(arguments)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
+        if process_count() > 1 and options.job not in (cli_jobs.run_job, cli_jobs.predict_job):
+            raise ConfigError("only run and predict take several processes; start it without a launcher")
         options.job(options)
         sys.stdout.flush()
+    except ProcessLostError as error:
+        return _fail(str(error)) if process_index() == 0 else 2
     except AspireError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -41,8 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
+    said = f"aspire-llm: {' '.join(message.splitlines())}"
     with suppress(BrokenPipeError):
-        print(f"aspire-llm: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
+        if process_index() == 0:
+            print(said, file=sys.stderr, flush=True)
+        else:  # what is wrong for all of them, the main one says, and the launcher ends the others
+            time.sleep(_SECONDS_OF_MAIN)
+            print(said.replace(":", f" (process {process_index()}):", 1), file=sys.__stderr__, flush=True)
     return 2
 
 

@@ -21,5 +21,9 @@ class TooLongError(ModelError):
     """A question does not fit the model's window, even without its context."""
 
 
+class ProcessLostError(AspireError, RuntimeError):
+    """One of several processes that work on a command has ended."""
+
+
 class RunDirectoryError(AspireError, RuntimeError):
     """A run directory lacks a file, holds a broken one, or belongs to another configuration."""

@@ -19,6 +19,7 @@ from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.self_evaluation import num_positions
 from aspire_llm.lm.tokenization import EncodedPrompt
+from aspire_llm.processes import processes
 from aspire_llm.records import Question, Split
 from aspire_llm.results.samples import QuestionSamples
 from aspire_llm.results.states import STATES
@@ -167,8 +168,12 @@ class Learning:
         recomputing = self._backbone.layers_recomputed() if config.recompute_layers else nullcontext()
         with recomputing:
             loop.fit(examples(Split.TRAIN), examples(Split.VALIDATION))
-        with self._directory.new_folder(folder) as path:
-            save_adapter(adapter, path)
+
+        def save() -> None:
+            with self._directory.new_folder(folder) as path:
+                save_adapter(adapter, path)
+
+        processes().once(save)
         loop.finish()
         return frozen(adapter)
 

@@ -19,6 +19,7 @@ from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.catalogue import score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import CHEAP, resolve_methods
+from aspire_llm.processes import processes
 from aspire_llm.progress import warn
 from aspire_llm.records import Split
 from aspire_llm.report import write_report, write_tables
@@ -37,6 +38,7 @@ from aspire_llm.run_answers import RunAnswers
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.provenance import PROVENANCE, check_data, record, timed
 from aspire_llm.rundir.steps import CUT_CONTEXTS, OUTPUTS, stale
+from aspire_llm.rundir.writing import remove
 from aspire_llm.tracking import Log, check_tracker, figures_of, tracked
 
 if TYPE_CHECKING:
@@ -178,13 +180,17 @@ class Pipeline:
         ):
             with timed(self.folder, name):
                 step()
-        with timed(self.folder, "evaluation"):
-            metrics = evaluate_answers(
-                self.folder, self.config, self.answers.sets(), methods, left_out, optional=optional
-            )
-        write_report(self.folder)
-        write_tables(self.folder)
-        return metrics
+
+        def evaluate() -> RunMetrics:
+            with timed(self.folder, "evaluation"):
+                metrics = evaluate_answers(
+                    self.folder, self.config, self.answers.sets(), methods, left_out, optional=optional
+                )
+            write_report(self.folder)
+            write_tables(self.folder)
+            return metrics
+
+        return processes().once(evaluate)
 
     def tune_task(self) -> None:
         """Stage 1: θp from the references of the training split."""
@@ -230,4 +236,4 @@ class Pipeline:
     def _forget_predictions(self) -> None:
         """Those of an earlier version, which were made without what is learned now."""
         for made_without in (CALIBRATION_PREDICTIONS, PREDICTIONS, VALIDATION_PREDICTIONS):
-            (self.folder / made_without.name).unlink(missing_ok=True)
+            remove(self.folder / made_without.name)

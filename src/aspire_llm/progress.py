@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere. Of several processes, the main one shows it."""
 
 import sys
 import time
@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Never, Protocol
 
 from tqdm import tqdm
+
+from aspire_llm.processes import process_index
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -26,6 +28,11 @@ class _Bar:
     def update(self, n: int, note: str = "") -> None:
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(n)
+
+
+class _Silent:
+    def update(self, n: int, note: str = "") -> None:
+        pass
 
 
 class _Lines:
@@ -64,6 +71,9 @@ def progress(title: str, total: int, *, done: int = 0, unit: str = "") -> Iterat
         done: How many of them were finished before.
         unit: What they are called; where it is given, plain lines say how many are done per second and the time left.
     """
+    if process_index() > 0:
+        yield _Silent()
+        return
     if sys.stderr.isatty():
         with tqdm(
             total=total, desc=title, initial=done, unit=f" {unit or 'it'}", leave=False, dynamic_ncols=True

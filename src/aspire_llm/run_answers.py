@@ -24,6 +24,7 @@ from aspire_llm.results.predictions import (
 )
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.provenance import record_seconds_per_question
+from aspire_llm.rundir.writing import remove
 from aspire_llm.selection import DecisionRule, FusedScore, Infeasible, RiskTarget
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def answer_questions(
         The content of the file, in the order of the questions.
     """
     if file.exists(folder) and not _begins_with(file, folder, questions):
-        (folder / file.name).unlink()
+        remove(folder / file.name)
     return file.fill(folder, "prediction", questions, BATCHES_AT_ONCE * config.stage2.batch_size, answer)
 
 

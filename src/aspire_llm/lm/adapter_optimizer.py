@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.lm.tensor_file import read_tensors, write_tensors
+from aspire_llm.processes import processes
 
 
 class AdapterOptimizer:
@@ -28,6 +29,17 @@ class AdapterOptimizer:
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False
         )
         self.keep_best()
+
+    def share_gradient(self, loss: Float[Tensor, ""]) -> None:
+        """Put the sums over all processes in the place of the gradient and of a loss."""
+        if processes().count == 1:
+            return
+        gradients = []
+        for parameter in self._parameters:
+            if parameter.grad is None:  # this process had no part in the batch
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        processes().add_up([*gradients, loss])
 
     def clip_gradient(self) -> Float[Tensor, ""]:
         """Clip the gradient to `max_grad_norm`; its norm before."""

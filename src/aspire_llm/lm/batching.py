@@ -2,9 +2,12 @@
 
 import random
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from itertools import chain
+from typing import Generic, TypeVar
 
 from aspire_llm.lm.out_of_memory import smaller_after
+from aspire_llm.processes import processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,17 +18,39 @@ def by_length(
 ) -> list[Result]:
     """Apply `compute` to batches of indices of about equally long items; results in the order of the items.
 
-    Where memory runs out, this batch and the longer ones after it are cut in half.
+    Several processes share the batches. Where memory runs out, this batch and those after it are cut in half.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    results: dict[int, Result] = {}
-    while len(results) < len(order):
-        indices = order[len(results) : len(results) + batch_size]
-        try:
-            results |= zip(indices, compute(indices), strict=True)
-        except RuntimeError as error:
-            batch_size = smaller_after(error, len(indices))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    most = batch_size
+
+    def results_of(batch: Sequence[int]) -> list[Result]:
+        nonlocal most
+        found: list[Result] = []
+        while len(found) < len(batch):
+            indices = batch[len(found) : len(found) + most]
+            try:
+                found += compute(indices)
+            except RuntimeError as error:
+                most = smaller_after(error, len(indices))
+        return found
+
+    shared = processes().share(batches, results_of)
+    results = dict(zip(order, chain.from_iterable(shared), strict=True))
     return [results[i] for i in range(len(lengths))]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[Item]):
+    """Examples of one optimiser step.
+
+    Attributes:
+        size: How many there are.
+        passes: Those that this process takes, as they go through the model together.
+    """
+
+    size: int
+    passes: list[list[Item]]
 
 
 def parts_of(passes: Sequence[Sequence[Item]], most: int) -> list[Sequence[Item]]:
@@ -35,12 +60,14 @@ def parts_of(passes: Sequence[Sequence[Item]], most: int) -> list[Sequence[Item]
 
 def training_batches(
     examples: Sequence[Item], length: Callable[[Item], int], batch_size: int, budget: int, *, seed: int
-) -> list[list[list[Item]]]:
+) -> list[Batch[Item]]:
     """All examples in batches of about equal length, each batch as the passes that a budget of positions asks for."""
     lengths = [length(example) for example in examples]
-    batches = length_batches(lengths, batch_size, seed=seed)
-    passes = [split_by_budget(batch, lengths, budget) for batch in batches]
-    return [[[examples[i] for i in indices] for indices in batch] for batch in passes]
+    return [
+        Batch(len(batch), [[examples[i] for i in run] for run in split_by_budget(own, lengths, budget)])
+        for batch in length_batches(lengths, batch_size, seed=seed)
+        for own in [processes().stripe(batch)]
+    ]
 
 
 def length_batches(lengths: Sequence[int], batch_size: int, *, seed: int) -> list[list[int]]:

@@ -6,6 +6,8 @@ import ctypes
 import psutil
 import torch
 
+from aspire_llm.processes import processes_here
+
 
 def device_name(device: torch.device) -> str:
     """The device, with the name of the card where it is a GPU."""
@@ -13,9 +15,14 @@ def device_name(device: torch.device) -> str:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device; on CPU, once what malloc keeps of freed memory is given back."""
+    """Bytes that are free on a device; on CPU, this process's share, once malloc gives back what it keeps."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    give_back_freed()
+    return int(psutil.virtual_memory().available) // processes_here()
+
+
+def give_back_freed() -> None:
+    """Have malloc give what it keeps of freed memory back to the system."""
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
-    return int(psutil.virtual_memory().available)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aspire_llm.processes import processes
 from aspire_llm.rundir.writing import replacing
 
 
@@ -20,11 +21,15 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str,
         OSError: They cannot be written.
     """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as file:
-        try:
-            save_file(content, file, metadata={"state": json.dumps(state)} if state is not None else None)
-        except SafetensorError as error:
-            raise OSError(errno.EIO, str(error), str(path)) from error
+
+    def write() -> None:
+        with replacing(path) as file:
+            try:
+                save_file(content, file, metadata={"state": json.dumps(state)} if state is not None else None)
+            except SafetensorError as error:
+                raise OSError(errno.EIO, str(error), str(path)) from error
+
+    processes().once(write)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.processes import processes
 from aspire_llm.rundir.writing import replacing
 from aspire_llm.selection import Infeasible
 
@@ -50,8 +51,12 @@ class ArraysFile(Generic[T]):
             arrays, named = self.to_arrays(record)
             facts = {"facts": json.dumps(named)}
         content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=facts)
-        with replacing(folder / self.name) as target:
-            target.write_bytes(content)
+
+        def write() -> None:
+            with replacing(folder / self.name) as target:
+                target.write_bytes(content)
+
+        processes().once(write)
 
     def read(self, folder: Path) -> T | Infeasible:
         """Read what `write` wrote.

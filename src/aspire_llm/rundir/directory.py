@@ -19,6 +19,7 @@ from filelock import BaseFileLock
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import differing_keys, flatten, parse_config, read_yaml, with_whole_paths
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.processes import processes
 from aspire_llm.rundir.lock import take_lock
 from aspire_llm.rundir.own import CONFIG, MARKER, check_apart_from_inputs, check_is_run, is_run, not_ours
 from aspire_llm.rundir.provenance import PROVENANCE
@@ -133,6 +134,10 @@ class RunDirectory:
         Raises:
             RunDirectoryError: Another process works in it, or did since it was planned.
         """
+        processes().once(lambda: self._start(stale))
+        self._replace = False
+
+    def _start(self, stale: Sequence[Output]) -> None:
         if not self._locks:
             self.path.mkdir(parents=True, exist_ok=True)
             _check_usable(self.path)
@@ -159,10 +164,12 @@ class RunDirectory:
             for figures in self.path.glob("evaluations/*/metrics.json"):
                 remove(figures)
         write_text(self.path / CONFIG, self.config.to_yaml())
-        self._replace = False
 
     def settle(self) -> None:
         """Now that the run has begun, remove the one that it replaces."""
+        processes().once(self._settle)
+
+    def _settle(self) -> None:
         place = Path(os.path.realpath(self.path))
         if not os.access(place.parent, os.R_OK | os.W_OK):
             return  # nothing was set aside there
@@ -189,7 +196,8 @@ class RunDirectory:
 
     def _lock(self) -> None:
         """The mark is what is locked: nothing stands in the directory before it does."""
-        self._locks.append(take_lock(self.path / MARKER, self.path))
+        if processes().is_main:
+            self._locks.append(take_lock(self.path / MARKER, self.path))
 
     def _set_aside(self) -> None:
         place = Path(os.path.realpath(self.path))

@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.processes import processes
 from aspire_llm.progress import progress
 from aspire_llm.rundir.writing import write_text
 
@@ -143,9 +145,9 @@ class Lines(Generic[T]):
             The records of all items.
         """
         path = folder / self.name
-        done = _drop_partial(path, len(items), size)
-        if done < len(items) or not path.is_file():
-            with path.open("ab") as file:
+        done = processes().once(lambda: _begin(path, len(items), size))
+        if done < len(items):
+            with appending(path) as file:
                 self.pour(file, title, items[done:], size, compute, total=len(items), done=done)
         return self.read(folder)
 
@@ -179,11 +181,23 @@ class Lines(Generic[T]):
     def keep_parts(self, folder: Path, size: int) -> None:
         """Drop what stands behind the last whole part of `size` lines; a missing file becomes an empty one."""
         path = folder / self.name
-        path.touch()
-        _cut(path, _whole_lines(path) // size * size)
+
+        def keep() -> None:
+            path.touch()
+            _cut(path, _whole_lines(path) // size * size)
+
+        processes().once(keep)
 
     def _line(self, record: T) -> str:
         return json.dumps(self.to_json(record), ensure_ascii=False, allow_nan=False)
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[BinaryIO]:
+    """A file to write on; what other processes than the main one write goes nowhere. Then all of them see it whole."""
+    with (path if processes().is_main else Path(os.devnull)).open("ab") as file:
+        yield file
+    processes().wait()
 
 
 _BROKEN = (KeyError, TypeError, ValueError, AttributeError)
@@ -204,10 +218,9 @@ def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _drop_partial(path: Path, num_items: int, size: int) -> int:
-    """Cut a JSON Lines file after its last whole part; the number of lines kept."""
-    if not path.is_file():
-        return 0
+def _begin(path: Path, num_items: int, size: int) -> int:
+    """Make a JSON Lines file, or cut it after its last whole part; the number of lines kept."""
+    path.touch()
     lines = _whole_lines(path)
     kept = num_items if lines >= num_items else lines - lines % size
     _cut(path, kept)

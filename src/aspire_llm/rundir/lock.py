@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.processes import processes
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
@@ -49,7 +50,10 @@ def take_lock(path: Path, subject: Path) -> BaseFileLock:
 
 @contextmanager
 def locked_output(path: Path) -> Iterator[None]:
-    """Hold the lock of an output, a file or a folder, which is taken away in the end."""
+    """Hold the lock of an output, a file or a folder, which is taken away in the end; the main process holds it."""
+    if not processes().is_main:
+        yield
+        return
     beside = path.with_name(f".{path.name}.lock")
     lock = take_lock(beside, path)
     try:

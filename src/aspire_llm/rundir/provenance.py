@@ -125,7 +125,7 @@ def record(folder: Path, provenance: Provenance) -> None:
 
 def record_seconds_per_question(folder: Path, seconds: Mapping[str, float], questions: int) -> None:
     """Note what answering a question takes, and judging the answer: what the cost of every method is relative to."""
-    per_question = {step: total / questions for step, total in seconds.items()}
+    per_question = {step: total / max(questions, 1) for step, total in seconds.items()}  # none where others took all
     PROVENANCE.write(folder, replace(PROVENANCE.read(folder), seconds_a_question=per_question))
 
 

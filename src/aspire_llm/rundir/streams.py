@@ -1,5 +1,6 @@
 """What is no regular file: standard input and output, FIFOs, devices. They are read and written, never replaced."""
 
+import os
 import re
 import shutil
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.processes import processes
 
 STANDARD = Path("-")
 # Where these lead to a regular file, a shell has opened it: it is written on, as the shell asked for, not replaced.
@@ -25,7 +27,9 @@ def is_stream(path: Path) -> bool:
 
 @contextmanager
 def open_stream(path: Path) -> Iterator[BinaryIO]:
-    """A stream to write to; ``-`` is standard output."""
+    """A stream to write to; ``-`` is standard output. What other processes than the main one write goes nowhere."""
+    if not processes().is_main:
+        path = Path(os.devnull)
     if path == STANDARD:
         sys.stdout.flush()
         yield sys.stdout.buffer

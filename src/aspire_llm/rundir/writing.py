@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from aspire_llm.processes import processes
 from aspire_llm.rundir.streams import is_stream
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -52,10 +53,14 @@ def publish(finished: Path, target: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
+    """Write a text, whole or not at all; of several processes, one writes it."""
     content = text.encode()
-    with replacing(path) as target, target.open("ab") as file:
-        file.write(content)
+
+    def write() -> None:
+        with replacing(path) as target, target.open("ab") as file:
+            file.write(content)
+
+    processes().once(write)
 
 
 @contextmanager
@@ -75,6 +80,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a folder where there is one; a folder is gone at once, not file by file."""
+    processes().once(lambda: _remove(path))
+
+
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         gone = temporary_name(path)
         os.replace(path, gone)

@@ -13,12 +13,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from aspire_llm.errors import AspireError
+from aspire_llm.lm.memory import give_back_freed
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.predictor import SelectivePredictor
 from aspire_llm.records import Prediction, Question
 
 _logger = logging.getLogger(__name__)
 _SMOOTHING = 0.2  # of the time a question takes
+_BATCHES_BETWEEN_TRIMS = 100
 
 
 class QueueFullError(Exception):
@@ -128,12 +130,16 @@ class Batcher:
         self._thread.join()
 
     def _work(self) -> None:
+        batches = 0
         while self._gather():
             self._encode()
             batch = self._next_batch()
             if batch:
                 self._answer(batch)
                 self._on_batch(len(batch))
+                batches += 1
+                if batches % _BATCHES_BETWEEN_TRIMS == 0:  # pieces that batches of other sizes left do not add up
+                    give_back_freed()
 
     def _gather(self) -> bool:
         """Wait for questions, and a moment for company; False when there will be none."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from aspire_llm.config import RunConfig
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError
+from aspire_llm.lm.cpu import keep_few_kernels
 from aspire_llm.predictor import SelectivePredictor
 from aspire_llm.records import Prediction, Question
 from aspire_llm.results.calibration import CALIBRATION, Calibrated, calibrate, score_name, stored_rule
@@ -171,6 +172,7 @@ def load_models(
         AspireError: A run cannot be loaded.
     """
     stored = [Stored.read(run) for run in runs]
+    keep_few_kernels()
     predictors = SelectivePredictor.load_all(runs, device=device)
     for predictor, own in zip(predictors, stored, strict=True):
         predictor.predict([own.calibration[0].question if own.calibration else Question("0", "Ready?")])  # warms it up

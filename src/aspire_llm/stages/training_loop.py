@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapter_optimizer import AdapterOptimizer
-from aspire_llm.lm.batching import parts_of, training_batches
+from aspire_llm.lm.batching import Batch, parts_of, training_batches
 from aspire_llm.lm.out_of_memory import smaller_after
+from aspire_llm.processes import processes
 from aspire_llm.progress import progress
+from aspire_llm.rundir.writing import remove
 
 Example = TypeVar("Example")
 
@@ -34,7 +36,8 @@ class TrainingLoop(Generic[Example]):
     Killed at any moment, the loop goes on from the last whole epoch and ends with the parameters of an uninterrupted
     one: the order of the data depends on the seed and the epoch alone. Examples of like length share a batch for all
     epochs; the order of the batches is drawn anew for each. A batch goes through the model in as many passes as the
-    token budget asks for, which changes no gradient; in more where memory runs out.
+    token budget asks for, which changes no gradient; in more where memory runs out. Several processes take a part of
+    each batch, add up their gradients and take the same steps.
 
     Args:
         title: What progress and log call the stage.
@@ -96,30 +99,32 @@ class TrainingLoop(Generic[Example]):
 
     def finish(self) -> None:
         """Remove the checkpoint, once the result is saved elsewhere."""
-        self._checkpoint.unlink(missing_ok=True)
+        remove(self._checkpoint)
 
-    def _train_epoch(self, batches: Sequence[list[list[Example]]], update: Callable[[int, str], None]) -> float:
+    def _train_epoch(self, batches: Sequence[Batch[Example]], update: Callable[[int, str], None]) -> float:
         epoch, steps = self._at.epoch, len(batches)
         generator = torch.Generator().manual_seed(hash((self._seed, epoch)) % 2**31)
         losses: list[Tensor] = []
         for step, index in enumerate(torch.randperm(steps, generator=generator).tolist()):
-            own = self._backward(batches[index])
-            mean = self._finite(float(torch.cat(own).mean()), float(self._optimizer.clip_gradient()))
+            batch = batches[index]
+            own = self._backward(batch)
+            total = sum((loss.sum() for loss in own), torch.zeros(()))
+            self._optimizer.share_gradient(total)
+            mean = self._finite(float(total) / batch.size, float(self._optimizer.clip_gradient()))
             self._optimizer.step(epoch * steps + step, self._config.epochs * steps)
             losses += own
             update(1, f"epoch {epoch + 1} loss {mean:.3f}")
-        return float(torch.cat(losses).mean())
+        return _mean(losses)
 
-    def _backward(self, passes: Sequence[Sequence[Example]]) -> list[Tensor]:
-        """The losses of a batch, whose mean's gradient is in the parameters then."""
-        size = sum(map(len, passes))
+    def _backward(self, batch: Batch[Example]) -> list[Tensor]:
+        """The losses of this process's part of a batch, whose share of the gradient is in the parameters then."""
         while True:
             own: list[Tensor] = []
-            parts = parts_of(passes, self._most)
+            parts = parts_of(batch.passes, self._most)
             try:
                 for part in parts:
                     loss = self._loss(part)
-                    torch.autograd.backward(loss.sum() / size)
+                    torch.autograd.backward(loss.sum() / batch.size)
                     own.append(loss.detach())
                 return own
             except RuntimeError as error:  # half of the batch's gradient may be there
@@ -128,10 +133,9 @@ class TrainingLoop(Generic[Example]):
                 self._most = smaller_after(error, len(parts[0]))
 
     @torch.no_grad()
-    def _mean(self, batches: Sequence[list[list[Example]]]) -> float:
-        return self._finite(
-            float(torch.cat([self._loss(part) for batch in batches for part in parts_of(batch, self._most)]).mean())
-        )
+    def _mean(self, batches: Sequence[Batch[Example]]) -> float:
+        losses = [self._loss(part) for batch in batches for part in parts_of(batch.passes, self._most)]
+        return self._finite(_mean(losses))
 
     def _finite(self, loss: float, gradient_norm: float = 0.0) -> float:
         if math.isfinite(loss + gradient_norm):
@@ -140,3 +144,9 @@ class TrainingLoop(Generic[Example]):
             f"{self._title}: the loss or its gradient is not finite (epoch {self._at.epoch + 1}); lower the learning "
             "rate, or use dtype float32 or bfloat16"
         )
+
+
+def _mean(losses: Sequence[Tensor]) -> float:
+    """Of the losses of all processes."""
+    own = torch.cat(list(losses)) if losses else torch.zeros(0)  # where no part of a batch was this process's
+    return float(processes().gather(own).mean())

@@ -10,12 +10,12 @@ from jaxtyping import Bool
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from aspire_llm.lm.cpu.allocator import keep_freed_memory
+from aspire_llm.lm.cpu.allocator import keep_few_kernels, keep_freed_memory
 from aspire_llm.lm.cpu.gelu import fuse_gelu
 from aspire_llm.lm.cpu.packed_linear import pack_linear_layers, packing
 from aspire_llm.lm.cpu.tree_attention import StoredLayer, TreePass, entered, install, uninstall
 
-__all__ = ["FastPaths", "speed_up"]
+__all__ = ["FastPaths", "keep_few_kernels", "speed_up"]
 
 
 def speed_up(model: PreTrainedModel) -> "FastPaths":

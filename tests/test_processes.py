@@ -1,0 +1,167 @@
+"""Several processes compute what one computes, and nothing is lost when one of them is killed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from aspire_llm.cli import main
+
+_SETTINGS = {
+    "data.splits": "{train: 40, validation: 10, calibration: 30, test: 37}",
+    "stage1": "{num_soft_tokens: 4, learning_rate: 0.03, epochs: 2, batch_size: 7}",
+    "stage2": "{num_beams: 3, max_new_tokens: 6, batch_size: 5}",
+    "stage3": "{adapter: lora, lora_rank: 2, learning_rate: 0.03, epochs: 2}",
+    "rivals.num_samples": "2",
+}
+_ANSWERS = ("samples.jsonl", "predictions.jsonl", "calibration_predictions.jsonl", "predictions_untuned.jsonl")
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of unequal length."""
+    path = tmp_path_factory.mktemp("data") / "questions.jsonl"
+    cities = ["Paris", "Rome", "Oslo", "Lima"]
+    rows = [
+        {
+            "id": f"q{i}",
+            "question": f"Where was piano {i}{' of the old house' * (i % 6)} built?",
+            "answers": [cities[i % 4]],
+            "group": f"g{i // 2}",
+        }
+        for i in range(120)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def arguments(model_folder: Path, questions: Path) -> list[str]:
+    """Of `aspire-llm run`, all but the output."""
+    settings = [part for key, value in _SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    return ["run", "--model", str(model_folder), "--data", str(questions), *settings]
+
+
+@pytest.fixture(scope="module")
+def by_one(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    folder = tmp_path_factory.mktemp("one") / "run"
+    assert main([*arguments, "--output", str(folder)]) == 0
+    return folder
+
+
+def launched(count: int, *arguments: str | Path) -> "subprocess.Popen[bytes]":
+    """A command by several processes on this machine."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [*launcher, "-m", "aspire_llm", *map(str, arguments)],
+        env=known,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def end_of(process: "subprocess.Popen[bytes]") -> str:
+    """What it said on both outputs, once it has ended well."""
+    out, err = (text.decode() for text in process.communicate(timeout=300))
+    assert process.returncode == 0, err
+    return out + err
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def assert_same(found: Any, expected: Any, tolerance: float) -> None:
+    """The same texts in the same order, and numbers that differ by no more."""
+    if isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=tolerance)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_same(found[key], expected[key], tolerance)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other, tolerance)
+    else:
+        assert found == expected
+
+
+def losses(run: Path) -> list[float]:
+    return [event[key] for event in lines(run / "log.jsonl") for key in ("train_loss", "validation_loss")]
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_they_train_as_one_does(arguments: list[str], by_one: Path, tmp_path: Path, count: int) -> None:
+    run = tmp_path / "run"
+    said = end_of(launched(count, *arguments, "--output", run))
+    assert said.count("Report:") == said.count("stage 2: done (50)") == 1
+    assert losses(run) == pytest.approx(losses(by_one), abs=1e-4)
+    assert {path.name for path in run.iterdir()} == {path.name for path in by_one.iterdir()}
+    for name in _ANSWERS:
+        assert_same(lines(run / name), lines(by_one / name), 1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_behind_the_same_adapters_they_answer_as_one_does(
+    arguments: list[str], by_one: Path, tmp_path: Path, count: int
+) -> None:
+    same_adapters, answers = tmp_path / "same", tmp_path / "answers.jsonl"
+    shutil.copytree(by_one, same_adapters, ignore=lambda _folder, names: [name for name in names if name in _ANSWERS])
+    end_of(launched(count, *arguments, "--output", same_adapters))
+    for name in _ANSWERS:
+        assert_same(lines(same_adapters / name), lines(by_one / name), 1e-5)
+    assert lines(same_adapters / "log.jsonl") == lines(by_one / "log.jsonl")  # nothing was trained
+
+    asked = arguments[arguments.index("--data") + 1]
+    end_of(launched(count, "predict", by_one, "--input", asked, "--output", answers))
+    assert main(["predict", str(by_one), "--input", asked, "--output", str(tmp_path / "alone.jsonl")]) == 0
+    assert len(lines(answers)) == 120
+    assert_same(lines(answers), lines(tmp_path / "alone.jsonl"), 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("at", ["stage 1", "stage 2"])
+def test_a_killed_process_ends_the_run_with_a_line_and_any_number_goes_on(
+    arguments: list[str], by_one: Path, tmp_path: Path, killed: int, at: str
+) -> None:
+    run = tmp_path / "run"
+    process = launched(2, *arguments, "--output", run, "--set", "stage2.batch_size=1")
+    begun = run / ("log.jsonl" if at == "stage 1" else "samples.jsonl")
+    while not (begun.is_file() and begun.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.001)
+    ranks = {own.environ()["RANK"]: own for own in psutil.Process(process.pid).children()}
+    ranks[str(killed)].kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    if killed == 1:
+        assert err.decode().count("with any number of processes") == 1
+    assert not (run / "metrics.json").exists()
+    if at == "stage 2":  # as if it had been killed within a write
+        with (run / "samples.jsonl").open("ab") as file:
+            file.write(b'{"id": "q')
+    end_of(launched(3, *arguments, "--output", run, "--set", "stage2.batch_size=1"))
+    assert losses(run) == pytest.approx(losses(by_one), abs=1e-4)
+    found, expected = lines(run / "samples.jsonl"), lines(by_one / "samples.jsonl")
+    assert_same(found, expected, 1e-4)
+
+
+def test_what_takes_one_process_says_so(by_one: Path) -> None:
+    process = launched(2, "ask", by_one, "Where was piano 1 built?")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, b"")
+    said = [line for line in err.decode().splitlines() if line.startswith("aspire-llm")]
+    assert said == ["aspire-llm: only run and predict take several processes; start it without a launcher"]
