@@ -46,7 +46,13 @@ def predict_job(options: Namespace) -> None:
 
     names = None if options.fields is None else [name.strip() for name in options.fields.split(",")]
     layout = Layout.of(names, include_candidates=options.include_candidates)
-    found = predict_file(options.run, options.input, options.output, options.target_risk, options.per, layout)
+    decided = (options.target_risk, options.per, layout)
+    if options.engine == "ray":
+        from aspire_llm.ray_data import predict_with_ray
+
+        found = predict_with_ray(options.run, options.input, options.output, *decided, workers=options.workers)
+    else:
+        found = predict_file(options.run, Path(options.input), Path(options.output), *decided)
     warn(*found.caveats)
     if found.contexts_cut:
         warn(f"{found.contexts_cut} contexts do not fit the model's window and were cut (context_cut in their lines)")
@@ -56,7 +62,7 @@ def predict_job(options: Namespace) -> None:
         warn(f"{found.unread} rows are no questions (error in their lines)")
     print(
         f"{found.answered} of {found.questions} questions answered, the rest withheld: {options.output}",
-        file=sys.stderr if is_stream(options.output) else sys.stdout,
+        file=sys.stderr if is_stream(Path(options.output)) else sys.stdout,
     )
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import machine, report, sampling, self_evaluation_inference, stage1_task_tuning
+from benchmarks import machine, processes, report, sampling, self_evaluation_inference, stage1_task_tuning
 from benchmarks import stage2_beam_search as stage2
 from benchmarks import stage3_self_evaluation as stage3
 from benchmarks.__main__ import BENCHMARKS, main
@@ -176,3 +176,14 @@ def test_unknown_path_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> No
     assert "no benchmark stage9" in capsys.readouterr().err
     assert main(["--questions", "3"]) == 2
     assert "--questions is 3; the pipeline needs 4" in capsys.readouterr().err
+
+
+def test_several_processes_must_find_what_one_does() -> None:
+    one = processes.decode("opt-tiny", (90, 60, 75, 82, 66))
+    assert len(one["answers"]) == 5
+    assert one["seconds"] > 0
+    processes.check(one, one)
+    other = json.loads(json.dumps(one))
+    other["answers"][3][0][1] += 1e-3
+    with pytest.raises(MismatchError, match="scores of question 3"):
+        processes.check(one, other)

@@ -3,7 +3,7 @@
 from aspire_llm.data.asked import as_question, read_passage
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.prompts import chat_turns, example_turns, render_examples, render_prompt
-from aspire_llm.data.reading import check_data, load_marked, load_questions
+from aspire_llm.data.reading import check_data, load_marked, load_questions, read_row
 from aspire_llm.data.run_data import load_splits
 from aspire_llm.data.sources import find_path, plain_name
 from aspire_llm.data.splits import split_questions
@@ -23,6 +23,7 @@ __all__ = [
     "load_splits",
     "plain_name",
     "read_passage",
+    "read_row",
     "render_examples",
     "render_prompt",
     "split_questions",

@@ -7,7 +7,7 @@ texts, numbers or truth values are carried along as metadata, as are the members
 Without a group, a question belongs to its passage, and without a passage to all questions of the same text.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from aspire_llm.data.validation import Draft, Format, Record
 
@@ -21,8 +21,9 @@ def _recognises(record: Record) -> bool:
     return not {"question", "answer", "answers"}.isdisjoint(record)
 
 
-def _drafts(record: Record) -> Iterator[Draft]:
-    yield Draft(
+def draft(record: Record) -> Draft:
+    """The question of a row, unchecked."""
+    return Draft(
         question=record.get("question"),
         answers=_answers(record.get("answer"), record.get("answers")),
         context=record.get("context"),
@@ -56,5 +57,5 @@ FORMAT = Format(
     name="question rows",
     layout="rows with 'question' and 'answer' or 'answers'",
     recognises=_recognises,
-    drafts=_drafts,
+    drafts=lambda record: [draft(record)],
 )

@@ -79,6 +79,14 @@ def _load(reader: "Scan", source: str | Path, split: str | None = None, limit: i
     return questions
 
 
+def read_row(record: Record, *, fallback_id: str) -> Question | Problem:
+    """The question of a row that comes by itself, in the layout of question rows; answers are not required."""
+    try:
+        return build_question(question_rows.draft(unfold(record)), fallback_id=fallback_id, require_answers=False)
+    except InvalidValueError as error:
+        return Problem("", None, str(error), fallback_id)
+
+
 def check_data(source: str | Path, *, split: str | None = None, require_answers: bool = True) -> DataReport:
     """Read a data set as `load_questions` does, and report everything that is wrong with it instead of raising."""
     scan = Scan(require_answers=require_answers)

@@ -1,0 +1,187 @@
+"""Answers to any number of questions by Ray Data: Parquet out, on one machine or a cluster, from any storage to any.
+
+Ray reads, schedules, restarts workers that die, and remembers which rows are written, so that a command that was
+stopped goes on; a worker is a predictor that stays loaded.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aspire_llm.answering import FileSummary
+from aspire_llm.data import Problem, read_row
+from aspire_llm.demo import find_run
+from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
+from aspire_llm.records import Question, Unread
+from aspire_llm.results.chosen_fields import Layout, with_candidates
+from aspire_llm.results.identity import digest_of_run
+from aspire_llm.results.predictions import Outcome, outcome_file
+from aspire_llm.rundir.directory import RunDirectory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ID = "id"
+_READERS_AND_WRITERS = 2
+_PARTS_A_FILE = 8  # as many are answered again where one is lost
+_READERS = {".parquet": "read_parquet", ".jsonl": "read_json", ".json": "read_json", ".csv": "read_csv"}
+_COLUMNS = {"answer": "string", "abstained": "bool", "confidence": "float64", "selection_score": "float64"} | {
+    "reason": "string",
+    "error": "string",
+}
+LINE = "line"  # the column of all that a line of `predict` holds, as JSON
+
+
+def predict_with_ray(
+    run: Path,
+    source: str,
+    output: str,
+    target_risk: float | None = None,
+    per: str | None = None,
+    layout: Layout | None = None,
+    *,
+    workers: int = 1,
+) -> FileSummary:
+    """Answer questions into a folder of Parquet files; rows of an earlier try that are there stay.
+
+    What is written beside the folder, under `OUTPUT.RUN'S DIGEST.checkpoint`, tells a later try which rows those are.
+
+    Args:
+        run: A finished run, where every machine of the cluster finds it.
+        source: A file or a folder of Parquet, JSON Lines or CSV, local or of a storage that pyarrow knows (``s3://…``).
+            Rows are questions, each with an ``id`` that no other has.
+        output: The folder, likewise.
+        target_risk, per: As of `predict_file`.
+        layout: What of a line is written in the column `LINE`.
+        workers: Predictors that answer at the same time; each takes a GPU where the cluster has one.
+
+    Raises:
+        ConfigError: Ray is not installed, or the folder holds something else.
+        DataError: The rows cannot be read, or have no ids.
+    """
+    if find_spec("ray") is None:
+        raise ConfigError("--engine ray needs a package; pip install 'aspire-llm[ray]'")
+    import ray
+
+    run = find_run(run).absolute()
+    config = RunDirectory.open(run).config
+    source, output = _whole(source), _whole(output)
+    by_target = "" if target_risk is None else f"-{target_risk:g}{f'-{per}' if per else ''}"
+    checkpoint = f"{output}.{digest_of_run(run)[:8]}{by_target}.checkpoint"
+    if _holds(output) and not _holds(checkpoint):
+        raise ConfigError(f"--output {output} is not empty, and not of this run; give another folder")
+    _join(workers)
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = ray.data.checkpoint.CheckpointConfig(
+        id_column=_ID, checkpoint_path=checkpoint, delete_checkpoint_on_success=False
+    )
+    try:
+        size = BATCHES_AT_ONCE * config.stage2.batch_size
+        rows = _read(source).repartition(target_num_rows_per_block=_PARTS_A_FILE * size)
+        answered = rows.map_batches(
+            _Worker,
+            fn_constructor_args=(run, target_risk, per, layout or Layout()),
+            batch_format="pyarrow",
+            batch_size=size,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_gpus=1 if ray.cluster_resources().get("GPU") else None,
+        )
+        answered.write_parquet(output)
+    finally:
+        context.checkpoint_config = None
+    return _summary(output)
+
+
+def _join(workers: int) -> None:
+    """Join the cluster that the environment names or that runs here, or start one on this machine."""
+    import ray
+
+    settings = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
+    try:
+        ray.init(address="auto", **settings)
+    except ConnectionError:
+        # Workers hold their CPU; rows are read and written by others.
+        ray.init(num_cpus=max(os.cpu_count() or 1, workers + _READERS_AND_WRITERS), **settings)
+    found = ray.cluster_resources()
+    if not found.get("GPU") and workers + 1 > found.get("CPU", 0):
+        raise ConfigError(
+            f"--workers {workers} takes {workers + 1} CPUs with one to read; the cluster has {found.get('CPU', 0):g}"
+        )
+
+
+class _Worker:
+    """A predictor that stays loaded, and answers one batch after the other."""
+
+    def __init__(self, run: Path, target_risk: float | None, per: str | None, layout: Layout) -> None:
+        from aspire_llm.predictor import SelectivePredictor
+
+        self._predictor = SelectivePredictor.load(run, target_risk=target_risk, per=per)
+        plain = outcome_file("")
+        lines = with_candidates(plain, self._predictor.rule.scoring) if layout.candidates else plain
+        self._layout, self._to_json = layout, lines.to_json
+
+    def __call__(self, rows: "pa.Table") -> "pa.Table":
+        import pyarrow as pa
+
+        lines = [self._to_json(outcome) for outcome in self._outcomes(rows.to_pylist())]
+        columns = {name: pa.array([line.get(name) for line in lines], kind) for name, kind in _COLUMNS.items()}
+        texts = [json.dumps(self._layout.select(line), ensure_ascii=False, allow_nan=False) for line in lines]
+        return pa.table({_ID: rows[_ID], **columns, LINE: pa.array(texts, "string")})
+
+    def _outcomes(self, rows: Sequence[dict[str, Any]]) -> list[Outcome]:
+        read = [read_row(row, fallback_id=str(row[_ID])) for row in rows]
+        answered = iter(self._predictor.predict_each([own for own in read if isinstance(own, Question)]))
+        return [Unread(own.id, own.message) if isinstance(own, Problem) else next(answered) for own in read]
+
+
+def _read(source: str) -> Any:
+    """The rows, as a data set of Ray's."""
+    import pyarrow.fs
+    import ray
+
+    files, path = pyarrow.fs.FileSystem.from_uri(source)
+    found = files.get_file_info(path)
+    names = [path] if found.is_file else []
+    if found.type == pyarrow.fs.FileType.Directory:
+        names = [own.path for own in files.get_file_info(pyarrow.fs.FileSelector(path, recursive=True)) if own.is_file]
+    readers = {_READERS[kind] for kind in _READERS if any(name.endswith(kind) for name in names)}
+    if len(readers) != 1:
+        known = ", ".join(_READERS)
+        raise DataError(f"{source}: expected files of one kind of {known}, got {len(readers)} kinds in {len(names)}")
+    rows = getattr(ray.data, readers.pop())(source)
+    if _ID not in (columns := rows.columns() or []):
+        raise DataError(
+            f"{source}: every row needs an {_ID!r}, by which it is known to be answered; its columns are {columns}"
+        )
+    return rows
+
+
+def _whole(place: str) -> str:
+    """A place as a URI or an absolute path."""
+    return place if "://" in place else str(Path(place).absolute())
+
+
+def _holds(place: str) -> bool:
+    """Whether a folder is there with something in it."""
+    import pyarrow.fs
+
+    files, path = pyarrow.fs.FileSystem.from_uri(place)
+    return bool(files.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)))
+
+
+def _summary(output: str) -> FileSummary:
+    """What became of all rows, those of earlier tries among them."""
+    import pyarrow.dataset
+
+    rows = pyarrow.dataset.dataset(output, format="parquet").to_table(columns=["abstained", "error"])
+    summary = FileSummary(())
+    for abstained, error in zip(rows["abstained"].to_pylist(), rows["error"].to_pylist(), strict=True):
+        summary.questions += 1
+        summary.errors += error is not None
+        summary.answered += error is None and not abstained
+    return summary
