@@ -19,7 +19,7 @@ import torch
 from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Hypothesis
-from aspire_llm.processes import processes
+from aspire_llm.processes import joined, process_index, processes
 from benchmarks import machine
 from benchmarks.measure import MismatchError, close, same, say
 from benchmarks.models import SOMETIMES, prompts, subject
@@ -30,6 +30,7 @@ TARGET = 1.8
 _ROUNDS = 3
 
 
+@joined()
 def decode(model: str, positions: tuple[int, ...]) -> dict[str, Any]:
     """What the processes find together, and how long it takes them."""
     both = subject(model, SOMETIMES)
@@ -77,7 +78,7 @@ def main() -> int:
     if options.decode:
         model, positions = json.loads(options.decode)
         found = decode(model, tuple(positions))
-        if processes().is_main:
+        if process_index() == 0:
             print(json.dumps(found))
         return 0
     seconds: dict[int, list[float]] = {1: [], 2: []}

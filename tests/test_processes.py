@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,14 @@ def by_one(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def launched(count: int, *arguments: str | Path) -> "subprocess.Popen[bytes]":
-    """A command by several processes on this machine."""
+def launched(
+    count: int, *arguments: str | Path, program: Sequence[str] = ("-m", "aspire_llm")
+) -> "subprocess.Popen[bytes]":
+    """A command, or another program, by several processes on this machine."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
-        [*launcher, "-m", "aspire_llm", *map(str, arguments)],
+        [*launcher, *program, *map(str, arguments)],
         env=known,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -157,6 +160,23 @@ def test_a_killed_process_ends_the_run_with_a_line_and_any_number_goes_on(
     assert losses(run) == pytest.approx(losses(by_one), abs=1e-4)
     found, expected = lines(run / "samples.jsonl"), lines(by_one / "samples.jsonl")
     assert_same(found, expected, 1e-4)
+
+
+_OWN_PREDICTORS = """
+import sys
+from aspire_llm import SelectivePredictor
+from aspire_llm.processes import process_index
+
+questions = [f"Where was piano {i} built?" for i in range(5 + 8 * process_index())]
+found = SelectivePredictor.load(sys.argv[1]).predict(questions)
+assert [own.question.question for own in found] == questions
+"""
+
+
+def test_in_a_program_of_several_processes_each_has_a_predictor(by_one: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(_OWN_PREDICTORS)
+    end_of(launched(2, by_one, program=[str(program)]))
 
 
 def test_what_takes_one_process_says_so(by_one: Path) -> None:

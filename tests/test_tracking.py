@@ -1,6 +1,7 @@
 """A tracker is told what the run's own files say, and one that fails costs no run."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from aspire_llm import run
 from aspire_llm.cli import main
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_changes
+from aspire_llm.rundir.own import not_ours
 from aspire_llm.tracking import _tracker
 
 TRACKERS = ("tensorboard", "wandb", "trackio", "mlflow")
@@ -113,3 +115,11 @@ def test_tensorboard_holds_the_losses(tracked: RunConfig, tmp_path: Path) -> Non
     for stage in ("stage 1", "stage 3"):
         losses = [line["train_loss"] for line in lines if line["stage"] == stage]
         assert [own.value for own in events.Scalars(f"{stage}/train_loss")] == pytest.approx(losses)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_a_run_is_replaced_with_what_its_tracker_wrote(finished: Path, tmp_path: Path, name: str) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / name).mkdir()
+    (run / name / "events").write_text("1")
+    assert not_ours(run) == []

@@ -12,7 +12,7 @@ from aspire_llm.data import Problem, QuestionStream, as_question, read_passage
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
-from aspire_llm.processes import processes
+from aspire_llm.processes import joined, processes
 from aspire_llm.progress import warn
 from aspire_llm.records import Prediction, Question, Unread
 from aspire_llm.results.chosen_fields import Layout, with_candidates
@@ -65,6 +65,7 @@ class FileSummary:
             self.errors += 1
 
 
+@joined()
 def predict_file(
     run: Path,
     source: Path,

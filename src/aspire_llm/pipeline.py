@@ -19,7 +19,7 @@ from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.catalogue import score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
 from aspire_llm.methods.scoring import CHEAP, resolve_methods
-from aspire_llm.processes import processes
+from aspire_llm.processes import joined, processes
 from aspire_llm.progress import warn
 from aspire_llm.records import Split
 from aspire_llm.report import write_report, write_tables
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@joined()
 def run(
     config: RunConfig,
     output: str | Path,

@@ -212,7 +212,24 @@ def _stopped(_number: int, _frame: object) -> NoReturn:
     raise ProcessLostError(f"stopped from outside, as when another process of this command has ended; {_GOES_ON}")
 
 
-@cache
+_group = cache(_Group)
+_together = Processes()
+
+
 def processes() -> Processes:
-    """Those that work on this command; joined when they are first asked for."""
-    return _Group() if process_count() > 1 else Processes()
+    """Those that work on the command that runs now: one, but within `joined`."""
+    return _together
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Within, all processes that the launcher started work together, all of which must come here.
+
+    Elsewhere each works by itself: a program of several processes may have a predictor in each.
+    """
+    global _together
+    before, _together = _together, _group() if process_count() > 1 else _together
+    try:
+        yield
+    finally:
+        _together = before

@@ -10,6 +10,7 @@ from typing import Any
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import differing_keys, parse_change, with_changes
 from aspire_llm.pipeline import run
+from aspire_llm.processes import joined
 from aspire_llm.records import Answers, Split
 from aspire_llm.report import write_report, write_tables
 from aspire_llm.results.metrics import METRICS, RunMetrics
@@ -49,6 +50,7 @@ class _Values:
         return cls(key, tuple((value, with_changes(base, [(key, value)])) for value in listed))
 
 
+@joined()
 def run_seeds(
     config: RunConfig,
     output: Path,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import flatten
 from aspire_llm.errors import ConfigError
+from aspire_llm.processes import processes
 from aspire_llm.progress import warn
 from aspire_llm.results.metrics import RunMetrics
 from aspire_llm.selection import defined
@@ -41,7 +42,7 @@ def tracked(config: RunConfig, folder: Path) -> Iterator[Log]:
         config: Of the run; all of it is stored with the tracker.
         folder: Of the run; TensorBoard's files are put there, into `tensorboard/`.
     """
-    if config.tracking is None:
+    if config.tracking is None or not processes().is_main:
         yield lambda _figures, *, step=None: None
         return
     own = _Careful(config.tracking)

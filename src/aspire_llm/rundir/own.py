@@ -21,6 +21,7 @@ _OWN = (
     *(MARKER, CONFIG, PROVENANCE.name, "log.jsonl", "few_shot.json", "calibration.json", "fused.json"),
     *("metrics.json", "costs.json"),
     *("report.html", "tables", "scores", "evaluations", "seeds.json", "seeds", "sweep.json", "sweeps", "*.checkpoint"),
+    *("tensorboard", "wandb"),  # of trackers
     *(output.name for output in OUTPUTS),
 )
 
