@@ -59,7 +59,7 @@ def by_one(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def launched(
-    count: int, *arguments: str | Path, program: Sequence[str] = ("-m", "aspire_llm")
+    count: int, *arguments: str | int | Path, program: Sequence[str] = ("-m", "aspire_llm")
 ) -> "subprocess.Popen[bytes]":
     """A command, or another program, by several processes on this machine."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
@@ -160,6 +160,33 @@ def test_a_killed_process_ends_the_run_with_a_line_and_any_number_goes_on(
     assert losses(run) == pytest.approx(losses(by_one), abs=1e-4)
     found, expected = lines(run / "samples.jsonl"), lines(by_one / "samples.jsonl")
     assert_same(found, expected, 1e-4)
+
+
+_FAILING = """
+import sys
+from aspire_llm.cli import main
+from aspire_llm.processes import process_index
+from aspire_llm.stages import stage2_answer_sampling
+
+def fails(*_, **__):
+    raise OSError(28, "No space left on device")
+
+if process_index() == int(sys.argv[1]):
+    stage2_answer_sampling.decode = fails
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_of_one_process_ends_all_with_its_message(arguments: list[str], tmp_path: Path, failing: int) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(_FAILING)
+    process = launched(2, failing, *arguments, "--output", tmp_path / "run", program=[str(program)])
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert err.decode().count("No space left on device") == 1
+    assert "OSError" not in err.decode()  # nothing but the line
 
 
 _OWN_PREDICTORS = """

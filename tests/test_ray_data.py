@@ -126,7 +126,7 @@ def test_rows_without_ids_and_folders_with_something_else_are_refused(finished: 
     assert "is not empty" in process.communicate()[1].decode()
     assert process.returncode == 2
     process = started(finished, source, tmp_path / "answers")
-    assert "every row needs an 'id'" in process.communicate()[1].decode()
+    assert "every row needs an 'id' by which it is known, a text or a whole number" in process.communicate()[1].decode()
     assert process.returncode == 2
 
 

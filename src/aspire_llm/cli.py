@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ def _fail(message: str) -> int:
         if process_index() == 0:
             print(said, file=sys.stderr, flush=True)
         else:  # what is wrong for all of them, the main one says, and the launcher ends the others
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             time.sleep(_SECONDS_OF_MAIN)
             print(said.replace(":", f" (process {process_index()}):", 1), file=sys.__stderr__, flush=True)
     return 2

@@ -101,6 +101,7 @@ class Learning:
     def learn_states(self) -> None:
         """The read-out of hidden states, from the answers that the run holds, behind the θp that gave them."""
         config, prompts = self._config, self._model.sampled_prompts(Split.TRAIN)
+        self._samplers.make_ready()
 
         def read(places: Sequence[int], answers: TokenGrid, layers: Sequence[int]) -> list[NDArray[np.float32]]:
             own = [prompts[place] for place in places]

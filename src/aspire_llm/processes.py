@@ -10,6 +10,7 @@ device computes them.
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -86,7 +87,7 @@ class Processes:
         return items
 
     def gather(self, rows: "Tensor") -> "Tensor":
-        """The rows that all processes have, in the order of the processes."""
+        """The rows that all processes have, in main memory, in the order of the processes."""
         return rows
 
     def add_up(self, tensors: "Sequence[Tensor]") -> None:
@@ -103,7 +104,8 @@ class _Group(Processes):
         self.index, self.count = process_index(), process_count()
         self._alone = False
         self._jobs = 0
-        signal.signal(signal.SIGTERM, _stopped)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _stopped)
         if not dist.is_initialized():
             dist.init_process_group("gloo", timeout=_PATIENCE)
         self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
@@ -156,7 +158,7 @@ class _Group(Processes):
     def gather(self, rows: "Tensor") -> "Tensor":
         import torch
 
-        return rows if self._alone else torch.cat([own.to(rows.device) for own in self._gather(rows.cpu())])
+        return rows if self._alone else torch.cat(self._gather(rows))
 
     def add_up(self, tensors: "Sequence[Tensor]") -> None:
         import torch

@@ -4,6 +4,7 @@ Ray reads, schedules, restarts workers that die, and remembers which rows are wr
 stopped goes on; a worker is a predictor that stays loaded.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -16,9 +17,13 @@ from aspire_llm.answering import FileSummary
 from aspire_llm.data import Problem, read_row
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
+from aspire_llm.processes import process_count
 from aspire_llm.records import Question, Unread
+from aspire_llm.results.calibration import caveats
 from aspire_llm.results.chosen_fields import Layout, with_candidates
+from aspire_llm.results.fitted import Fitted
 from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.predictions import Outcome, outcome_file
 from aspire_llm.rundir.directory import RunDirectory
@@ -49,7 +54,8 @@ def predict_with_ray(
 ) -> FileSummary:
     """Answer questions into a folder of Parquet files; rows of an earlier try that are there stay.
 
-    What is written beside the folder, under `OUTPUT.RUN'S DIGEST.checkpoint`, tells a later try which rows those are.
+    What is written beside the folder, under `OUTPUT.DIGEST.checkpoint`, tells a later try which rows those are. The
+    digest is of the run, the target, the layout and the files of the source: no answer is taken for another's.
 
     Args:
         run: A finished run, where every machine of the cluster finds it.
@@ -61,20 +67,27 @@ def predict_with_ray(
         workers: Predictors that answer at the same time; each takes a GPU where the cluster has one.
 
     Raises:
-        ConfigError: Ray is not installed, or the folder holds something else.
+        ConfigError: Ray is not installed, the target was not certified, or the folder holds something else.
         DataError: The rows cannot be read, or have no ids.
     """
     if find_spec("ray") is None:
         raise ConfigError("--engine ray needs a package; pip install 'aspire-llm[ray]'")
+    if process_count() > 1:
+        raise ConfigError("--engine ray starts its own processes; start it without a launcher")
     import ray
 
-    run = find_run(run).absolute()
+    run, layout = find_run(run).absolute(), layout or Layout()
     config = RunDirectory.open(run).config
+    fitted = Fitted.read(run, config, target_risk, per)
+    check_model(run, config.model, config.prompts)
     source, output = _whole(source), _whole(output)
-    by_target = "" if target_risk is None else f"-{target_risk:g}{f'-{per}' if per else ''}"
-    checkpoint = f"{output}.{digest_of_run(run)[:8]}{by_target}.checkpoint"
+    files = _files(source)
+    made_from = (digest_of_run(run), target_risk, per, sorted(layout.fields or ()), layout.candidates, files)
+    checkpoint = f"{output}.{hashlib.sha256(repr(made_from).encode()).hexdigest()[:8]}.checkpoint"
     if _holds(output) and not _holds(checkpoint):
-        raise ConfigError(f"--output {output} is not empty, and not of this run; give another folder")
+        raise ConfigError(f"--output {output} is not empty, and not of this run and input; give another folder")
+    if not _holds(output):
+        _remove(checkpoint)  # of answers that were taken away
     _join(workers)
     context = ray.data.DataContext.get_current()
     context.checkpoint_config = ray.data.checkpoint.CheckpointConfig(
@@ -82,10 +95,10 @@ def predict_with_ray(
     )
     try:
         size = BATCHES_AT_ONCE * config.stage2.batch_size
-        rows = _read(source).repartition(target_num_rows_per_block=_PARTS_A_FILE * size)
+        rows = _read(source, [name for name, *_ in files]).repartition(target_num_rows_per_block=_PARTS_A_FILE * size)
         answered = rows.map_batches(
             _Worker,
-            fn_constructor_args=(run, target_risk, per, layout or Layout()),
+            fn_constructor_args=(run, target_risk, per, layout),
             batch_format="pyarrow",
             batch_size=size,
             compute=ray.data.ActorPoolStrategy(size=workers),
@@ -94,7 +107,7 @@ def predict_with_ray(
         answered.write_parquet(output)
     finally:
         context.checkpoint_config = None
-    return _summary(output)
+    return _summary(output, caveats(fitted.rule, fitted.novelty))
 
 
 def _join(workers: int) -> None:
@@ -139,25 +152,38 @@ class _Worker:
         return [Unread(own.id, own.message) if isinstance(own, Problem) else next(answered) for own in read]
 
 
-def _read(source: str) -> Any:
-    """The rows, as a data set of Ray's."""
+def _files(source: str) -> list[tuple[str, int | None, int | None]]:
+    """The files of a source: name, bytes, and when each was last changed."""
     import pyarrow.fs
+
+    storage, path = pyarrow.fs.FileSystem.from_uri(source)
+    found = storage.get_file_info(path)
+    if found.type == pyarrow.fs.FileType.NotFound:
+        raise DataError(f"{source}: no such file or folder")
+    parts = [found] if found.is_file else storage.get_file_info(pyarrow.fs.FileSelector(path, recursive=True))
+    return sorted((own.path, own.size, own.mtime_ns) for own in parts if own.is_file)
+
+
+def _read(source: str, names: Sequence[str]) -> Any:
+    """The rows, as a data set of Ray's."""
+    import pyarrow as pa
+    import pyarrow.csv
     import ray
 
-    files, path = pyarrow.fs.FileSystem.from_uri(source)
-    found = files.get_file_info(path)
-    names = [path] if found.is_file else []
-    if found.type == pyarrow.fs.FileType.Directory:
-        names = [own.path for own in files.get_file_info(pyarrow.fs.FileSelector(path, recursive=True)) if own.is_file]
-    readers = {_READERS[kind] for kind in _READERS if any(name.endswith(kind) for name in names)}
-    if len(readers) != 1:
+    kinds = {kind for kind in _READERS if any(name.endswith(kind) for name in names)}
+    if len({_READERS[kind] for kind in kinds}) != 1:
         known = ", ".join(_READERS)
-        raise DataError(f"{source}: expected files of one kind of {known}, got {len(readers)} kinds in {len(names)}")
-    rows = getattr(ray.data, readers.pop())(source)
-    if _ID not in (columns := rows.columns() or []):
-        raise DataError(
-            f"{source}: every row needs an {_ID!r}, by which it is known to be answered; its columns are {columns}"
-        )
+        raise DataError(f"{source}: expected files of one kind of {known}, got {', '.join(sorted(kinds)) or 'none'}")
+    options = {}
+    if ".csv" in kinds:  # 007 is no 7
+        options["convert_options"] = pyarrow.csv.ConvertOptions(column_types={_ID: pa.string()})
+    rows = getattr(ray.data, _READERS[kinds.pop()])(source, **options)
+    schema = rows.schema()
+    of_ids = dict(zip(schema.names, schema.types, strict=True)).get(_ID) if schema else None
+    known = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string)
+    if of_ids is None or not any(own(of_ids) for own in known):
+        kind = "there is none" if of_ids is None else f"its type is {of_ids}"
+        raise DataError(f"{source}: every row needs an {_ID!r} by which it is known, a text or a whole number; {kind}")
     return rows
 
 
@@ -174,12 +200,21 @@ def _holds(place: str) -> bool:
     return bool(files.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)))
 
 
-def _summary(output: str) -> FileSummary:
+def _remove(place: str) -> None:
+    """A folder, where there is one."""
+    import pyarrow.fs
+
+    files, path = pyarrow.fs.FileSystem.from_uri(place)
+    if files.get_file_info(path).type == pyarrow.fs.FileType.Directory:
+        files.delete_dir(path)
+
+
+def _summary(output: str, caveats: tuple[str, ...]) -> FileSummary:
     """What became of all rows, those of earlier tries among them."""
     import pyarrow.dataset
 
     rows = pyarrow.dataset.dataset(output, format="parquet").to_table(columns=["abstained", "error"])
-    summary = FileSummary(())
+    summary = FileSummary(caveats)
     for abstained, error in zip(rows["abstained"].to_pylist(), rows["error"].to_pylist(), strict=True):
         summary.questions += 1
         summary.errors += error is not None

@@ -31,7 +31,7 @@ from aspire_llm.lm.model import Backbone, Speed
 from aspire_llm.lm.model_files import PRESETS, check_files, find_model, read_template
 from aspire_llm.lm.text import control_tokens
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
-from aspire_llm.processes import process_index_here, processes_here
+from aspire_llm.processes import process_count, process_index_here
 
 
 def load_backbone(
@@ -211,7 +211,7 @@ def resolve_device(device: str) -> torch.device:
     """The torch device of a name; ``auto`` is CUDA where there is one. Processes on one machine take a GPU each."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and processes_here() > 1:
+    if device == "cuda" and process_count() > 1 and torch.cuda.device_count() > 1:
         device = f"cuda:{process_index_here()}"
     try:
         resolved = torch.device(device)

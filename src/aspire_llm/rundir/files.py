@@ -122,7 +122,7 @@ class Lines(Generic[T]):
             revised: What becomes of each.
         """
         changed = [revised(record) for record in records]
-        if changed != records:
+        if processes().once(lambda: changed != records):  # what one process finds: others may round otherwise
             self.write(folder, changed)
         return changed
 
@@ -131,8 +131,8 @@ class Lines(Generic[T]):
     ) -> list[T]:
         """Compute the records that the file lacks, append them, and read all.
 
-        Items are computed `size` at a time, as a whole or not at all, so that a resumed run computes the same parts as
-        an uninterrupted one.
+        Items are computed `size` at a time (as many for each of several processes), as a whole or not at all, so that
+        a resumed run computes the same parts as an uninterrupted one.
 
         Args:
             folder: Of the file.
@@ -173,7 +173,7 @@ class Lines(Generic[T]):
         """
         rest = iter(items)
         with progress(title, total, done=done, unit="questions") as bar:
-            while part := list(islice(rest, size)):
+            while part := list(islice(rest, size * processes().count)):  # enough for all of them
                 file.write("".join(f"{self._line(record)}\n" for record in compute(part)).encode())
                 file.flush()
                 bar.update(len(part))

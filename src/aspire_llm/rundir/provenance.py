@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from aspire_llm.errors import RunDirectoryError
+from aspire_llm.processes import processes
 from aspire_llm.records import Question, Split
 from aspire_llm.rundir.files import Document
 from aspire_llm.rundir.typed import typed_document
@@ -131,11 +132,21 @@ def record_seconds_per_question(folder: Path, seconds: Mapping[str, float], ques
 
 @contextmanager
 def timed(folder: Path, step: str) -> Iterator[None]:
-    """Add the wall time of a step to the provenance of a run: a resumed step took the time of all its tries."""
+    """Add the wall time of a step to the provenance of a run: a resumed step took the time of all its tries.
+
+    Of several processes, one that fails leaves at once: the others are elsewhere, and would not meet it here.
+    """
     started = time.monotonic()
     try:
         yield
-    finally:
-        provenance = PROVENANCE.read(folder)
-        spent = round(provenance.seconds.get(step, 0.0) + time.monotonic() - started, 2)
-        PROVENANCE.write(folder, replace(provenance, seconds={**provenance.seconds, step: spent}))
+    except BaseException:
+        if processes().count == 1:
+            _add_seconds(folder, step, started)
+        raise
+    _add_seconds(folder, step, started)
+
+
+def _add_seconds(folder: Path, step: str, started: float) -> None:
+    provenance = PROVENANCE.read(folder)
+    spent = round(provenance.seconds.get(step, 0.0) + time.monotonic() - started, 2)
+    PROVENANCE.write(folder, replace(provenance, seconds={**provenance.seconds, step: spent}))

@@ -148,5 +148,5 @@ class TrainingLoop(Generic[Example]):
 
 def _mean(losses: Sequence[Tensor]) -> float:
     """Of the losses of all processes."""
-    own = torch.cat(list(losses)) if losses else torch.zeros(0)  # where no part of a batch was this process's
+    own = torch.cat(list(losses)).cpu() if losses else torch.zeros(0)  # where no part of a batch was this process's
     return float(processes().gather(own).mean())
