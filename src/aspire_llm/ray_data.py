@@ -180,8 +180,8 @@ def _read(source: str, names: Sequence[str]) -> Any:
     rows = getattr(ray.data, _READERS[kinds.pop()])(source, **options)
     schema = rows.schema()
     of_ids = dict(zip(schema.names, schema.types, strict=True)).get(_ID) if schema else None
-    known = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string)
-    if of_ids is None or not any(own(of_ids) for own in known):
+    allowed = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string)
+    if of_ids is None or not any(own(of_ids) for own in allowed):
         kind = "there is none" if of_ids is None else f"its type is {of_ids}"
         raise DataError(f"{source}: every row needs an {_ID!r} by which it is known, a text or a whole number; {kind}")
     return rows
