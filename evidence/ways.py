@@ -36,8 +36,8 @@ class Way:
     among_beams: bool = False
 
 
-def _of_odds(judged: Callable[[Tensor, Sequence[VerdictExample]], Tensor]) -> Loss:
-    """A loss `[B]` of v = log P(z_c) − log P(z_w) of every answer to the examples `[B, n]`, those in S_c first."""
+def _of_logits(judged: Callable[[Tensor, tuple[int, int], Sequence[VerdictExample]], Tensor]) -> Loss:
+    """A loss `[B]` of the verdict logits of every answer to the examples `[B, n, vocab]`, those in S_c first."""
 
     def loss(
         model: AdaptedModel,
@@ -48,9 +48,18 @@ def _of_odds(judged: Callable[[Tensor, Sequence[VerdictExample]], Tensor]) -> Lo
     ) -> Tensor:
         answers = [example.correct + example.wrong for example in batch]
         logits = model.verdict_logits(*read(model, [example.prompt for example in batch], answers))
-        return judged(logits[..., verdict_tokens[0]] - logits[..., verdict_tokens[1]], batch)
+        return judged(logits, verdict_tokens, batch)
 
     return loss
+
+
+def _of_odds(judged: Callable[[Tensor, Sequence[VerdictExample]], Tensor]) -> Loss:
+    """A loss `[B]` of v = log P(z_c) − log P(z_w) of every answer to the examples `[B, n]`, those in S_c first."""
+    return _of_logits(
+        lambda logits, verdict_tokens, batch: judged(
+            logits[..., verdict_tokens[0]] - logits[..., verdict_tokens[1]], batch
+        )
+    )
 
 
 def beside_likelihood(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> Loss:
@@ -90,15 +99,7 @@ def weighed(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> 
     """The paper's loss, where an answer counts in its set by its probability; a reference as the likeliest there."""
     known = _log_probabilities(samples)
 
-    def loss(
-        model: AdaptedModel,
-        verdict_tokens: tuple[int, int],
-        batch: Sequence[VerdictExample],
-        *,
-        read: AnswerReader = AdaptedModel.read_answers,
-    ) -> Tensor:
-        answers = [example.correct + example.wrong for example in batch]
-        logits = model.verdict_logits(*read(model, [example.prompt for example in batch], answers))
+    def judged(logits: Tensor, verdict_tokens: tuple[int, int], batch: Sequence[VerdictExample]) -> Tensor:
         log_probs = torch.log_softmax(logits, dim=-1)
         losses = []
         for own, example in zip(log_probs, batch, strict=True):
@@ -113,7 +114,7 @@ def weighed(samples: Sequence[QuestionSamples], learned_from: Sequence[str]) -> 
             )
         return torch.stack(losses)
 
-    return loss
+    return _of_logits(judged)
 
 
 def _weights(log_probabilities: Sequence[float | None], like: Tensor) -> Tensor:

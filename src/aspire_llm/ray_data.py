@@ -34,8 +34,12 @@ if TYPE_CHECKING:
 _ID = "id"
 _READERS_AND_WRITERS = 2
 _PARTS_A_FILE = 8  # as many are answered again where one is lost
-_READERS = {".parquet": "read_parquet", ".jsonl": "read_json", ".json": "read_json", ".csv": "read_csv"}
-_COLUMNS = {"answer": "string", "abstained": "bool", "confidence": "float64", "selection_score": "float64"} | {
+_READERS = {".parquet": "read_parquet", ".jsonl": "read_json", ".csv": "read_csv"}
+_COLUMNS = {
+    "answer": "string",
+    "abstained": "bool",
+    "confidence": "float64",
+    "selection_score": "float64",
     "reason": "string",
     "error": "string",
 }
@@ -171,19 +175,19 @@ def _read(source: str, names: Sequence[str]) -> Any:
     import ray
 
     kinds = {kind for kind in _READERS if any(name.endswith(kind) for name in names)}
-    if len({_READERS[kind] for kind in kinds}) != 1:
+    if len(kinds) != 1:
         known = ", ".join(_READERS)
         raise DataError(f"{source}: expected files of one kind of {known}, got {', '.join(sorted(kinds)) or 'none'}")
-    options = {}
-    if ".csv" in kinds:  # 007 is no 7
+    kind, options = kinds.pop(), {}
+    if kind == ".csv":  # 007 is no 7
         options["convert_options"] = pyarrow.csv.ConvertOptions(column_types={_ID: pa.string()})
-    rows = getattr(ray.data, _READERS[kinds.pop()])(source, **options)
+    rows = getattr(ray.data, _READERS[kind])(source, **options)
     schema = rows.schema()
     of_ids = dict(zip(schema.names, schema.types, strict=True)).get(_ID) if schema else None
     allowed = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string)
     if of_ids is None or not any(own(of_ids) for own in allowed):
-        kind = "there is none" if of_ids is None else f"its type is {of_ids}"
-        raise DataError(f"{source}: every row needs an {_ID!r} by which it is known, a text or a whole number; {kind}")
+        found = "there is none" if of_ids is None else f"its type is {of_ids}"
+        raise DataError(f"{source}: every row needs an {_ID!r} by which it is known, a text or a whole number; {found}")
     return rows
 
 
