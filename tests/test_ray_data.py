@@ -117,6 +117,25 @@ def test_a_killed_worker_and_a_killed_command_lose_no_row_and_double_none(
 
 @needs_ray
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_tables_and_json_lines_are_read_and_another_input_takes_another_folder(
+    finished: Path, tmp_path: Path, kind: str
+) -> None:
+    source, output = tmp_path / f"q.{kind}", tmp_path / "answers"
+    rows = [{"id": f"00{i}", "question": f"Where was piano {i} built?"} for i in range(3)]
+    lines = [json.dumps(row) if kind == "jsonl" else ",".join(row.values()) for row in rows]
+    source.write_text("\n".join([*(["id,question"] if kind == "csv" else []), *lines]) + "\n")
+    end_of(started(finished, source, output))
+    found = pyarrow.dataset.dataset(output, format="parquet").to_table().to_pylist()
+    assert sorted(row["id"] for row in found) == ["000", "001", "002"]
+    source.write_text(source.read_text().replace("piano 1", "piano 7"))
+    process = started(finished, source, output)
+    assert "not of this run and input" in process.communicate()[1].decode()
+    assert process.returncode == 2
+
+
+@needs_ray
+@pytest.mark.slow
 def test_rows_without_ids_and_folders_with_something_else_are_refused(finished: Path, tmp_path: Path) -> None:
     source, other = tmp_path / "q.parquet", tmp_path / "other"
     pyarrow.parquet.write_table(pa.table({"question": ["Where was it built?"]}), source)
