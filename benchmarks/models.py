@@ -151,10 +151,13 @@ def model(name: str) -> PreTrainedModel:
     return built
 
 
-def subject(name: str, terminator: str = NEVER) -> Subject:
-    """Both sides of a model, with answers that end by one of the two terminators."""
+def subject(name: str, terminator: str = NEVER, *, both: bool = True) -> Subject:
+    """A model with answers that end by one of the two terminators: for both sides, or for ours alone to prepare.
+
+    The parameters that both share stay in memory whatever ours puts in their place.
+    """
     plain = model(name)
-    backbone = Backbone(_our_modules(name), tokenizer(plain.config.vocab_size, terminator))
+    backbone = Backbone(_our_modules(name) if both else plain, tokenizer(plain.config.vocab_size, terminator))
     task, self_evaluation = (SoftPrompt.initialise(backbone, SOFT_TOKENS, seed) for seed in (1, 2))
     return Subject(AdaptedModel(backbone, task, self_evaluation), plain)
 

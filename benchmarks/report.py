@@ -121,7 +121,7 @@ def _memory(row: Row) -> str:
     if row.memory is None or row.memory_ratio is None:
         return ""
     ours, peer = row.memory
-    target = "" if row.memory_target is None else f" (≥ {row.memory_target:.0f}×)"
+    target = "" if row.memory_target is None else f" (≥ {row.memory_target:.2g}×)"
     kept = f", {ours.kept / 2**20:.0f} kept" if ours.kept > 2**20 else ""
     return f"{ours.peak / 2**20:.0f} MiB{kept} : {peer.peak / 2**20:.0f} MiB, {row.memory_ratio:.1f}×{target}"
 

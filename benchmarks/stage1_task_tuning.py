@@ -93,7 +93,7 @@ def peer(both: Subject, case: Case) -> None:
 
 def run_once(side: str, name: str, **case: Any) -> None:
     """One side of a case, for measuring memory."""
-    (ours if side == "ours" else peer)(subject(name), Case(**case))
+    (ours if side == "ours" else peer)(subject(name, both=side == "peer"), Case(**case))
 
 
 def _examples(both: Subject, positions: Sequence[int]) -> list[TaskExample]:

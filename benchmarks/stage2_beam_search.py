@@ -7,7 +7,7 @@ reading of one prompt by a model that has decoded before. Prompt lengths count Î
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from transformers import GenerationConfig
 
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
-from benchmarks import machine
+from benchmarks import machine, memory
 from benchmarks.measure import PEER_ONCE, MismatchError, Row, Settings, Times, close, compare, same, say
 from benchmarks.models import NEVER, SOMETIMES, Subject, left_padded, prompts, subject
 
@@ -46,13 +46,14 @@ class Case:
 
 
 def rows(settings: Settings) -> list[Row]:
-    """One question a batch, then eight of unequal prompts."""
+    """One question a batch, eight of unequal prompts, then what needs little memory."""
     result = []
     for name in settings.models:
         result.append(_prefill_row(name, settings))
         result.append(row(name, Case(new_tokens=16), settings.rounds, target=6.0, limit_target=0.6))
         result.append(row(name, Case(new_tokens=32), PEER_ONCE, target=5.0, limit_target=0.6))
         result.append(row(name, Case(positions=UNEQUAL_PROMPTS, ends=True), PEER_ONCE, target=8.0))
+        result += [_small_row(name, case, settings.rounds) for case in (Case(num_beams=2), Case(positions=(100,)))]
     return result
 
 
@@ -80,6 +81,13 @@ def row(name: str, case: Case, rounds: int, *, target: float | None = None, limi
         size, times.limits, case.positions, [max(own) for own in lengths], case.num_beams
     )
     return _row(name, f"generate(num_beams={case.num_beams})", str(case), times, floor, target, limit_target)
+
+
+def _small_row(name: str, case: Case, rounds: int) -> Row:
+    """A case whose memory is measured too: what decoding prepares must not outweigh what it shares."""
+    given = {"positions": list(case.positions), "num_beams": case.num_beams, "new_tokens": case.new_tokens}
+    used = memory.both_sides(__name__, name, given)
+    return replace(row(name, case, rounds), memory=used, memory_target=1 / 1.3)
 
 
 def ours(both: Subject, case: Case) -> Answers:
@@ -155,7 +163,7 @@ def exact_scores(both: Subject, case: Case, answers: list[tuple[tuple[int, ...],
 def run_once(side: str, name: str, **case: Any) -> None:
     """One side of a case, for measuring memory."""
     built = Case(**case)
-    (ours if side == "ours" else peer)(subject(name, built.terminator), built)
+    (ours if side == "ours" else peer)(subject(name, built.terminator, both=side == "peer"), built)
 
 
 def _prefill_row(name: str, settings: Settings) -> Row:

@@ -89,7 +89,7 @@ def check(ours: tuple[float, Tensor], theirs: tuple[float, Tensor]) -> None:
 
 def run_once(side: str, name: str, **case: Any) -> None:
     """One side of a case, for measuring memory."""
-    (ours if side == "ours" else peer)(subject(name), Case(**case))
+    (ours if side == "ours" else peer)(subject(name, both=side == "peer"), Case(**case))
 
 
 def _question(both: Subject, case: Case) -> tuple[Any, tuple[tuple[int, ...], ...]]:

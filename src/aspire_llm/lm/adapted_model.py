@@ -149,7 +149,7 @@ class AdaptedModel:
             float32 logits of the tokens after those, and the branches after those.
         """
         valid = torch.ones_like(tokens, dtype=torch.bool)[..., None]
-        with self.task.active(), torch.no_grad(), self.backbone.decoding():
+        with self.task.active(), torch.no_grad(), self.backbone.decoding(branches.positions):
             logits, branches = cache.extend(branches, self.backbone.embed(tokens)[:, :, None], valid, logits_at=valid)
         return logits.view(*tokens.shape, -1), branches
 

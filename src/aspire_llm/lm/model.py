@@ -137,9 +137,13 @@ class Backbone:
         tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 0.1
         return bool((logits - expected).abs().max() <= tolerance * expected.abs().max())
 
-    def decoding(self) -> AbstractContextManager[None]:
-        """Within, passes are those of decoding: many, of few rows each."""
-        return nullcontext() if self.fast is None else self.fast.decoding()
+    def decoding(self, positions: Int[Tensor, "batch branches"]) -> AbstractContextManager[None]:
+        """Within, passes are those of decoding: many, of few rows each.
+
+        Args:
+            positions: Of the next token of each branch.
+        """
+        return nullcontext() if self.fast is None else self.fast.decoding(positions)
 
     @contextmanager
     def layer_outputs(self, only: Sequence[int] | None = None) -> Iterator[list[Tensor]]:

@@ -1,5 +1,6 @@
 """Packed layers compute what the layers they replace compute, forward and backward, and keep their parameters."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -12,8 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.cache.prefix import takes_trees
-from aspire_llm.lm.cpu import packed_linear
-from aspire_llm.lm.cpu.packed_linear import Packed, PackedConv1D, PackedLinear, pack_linear_layers, packing
+from aspire_llm.lm.cpu.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers, packing
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.likelihood import answer_log_probs
 from aspire_llm.lm.model import Backbone
@@ -61,9 +61,9 @@ def test_a_packed_copy_changes_no_bit(width: int, kind: Callable[[int, int], nn.
     assert pack_linear_layers(nn.Sequential(layer))
     for rows in (1, 2, 3, 10, 51, 127, 128, 300):
         x = torch.randn(rows, width)
-        layer._packed = None
+        layer._unpack()
         plain = layer(x)
-        with packing():
+        with packing(0):
             layer(x[:2])
         assert layer._packed is not None
         assert torch.equal(layer(x), plain), f"{rows} rows"
@@ -88,18 +88,44 @@ def test_other_types_are_left_alone() -> None:
     assert [type(module) for module in model] == [Own, PackedLinear]
 
 
-def test_memory_decides_what_is_kept_not_what_is_computed(
-    tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [nn.Linear, lambda width, out: Conv1D(out, width)])
+def test_a_weight_laid_out_takes_the_place_of_the_plain_one(kind: Callable[[int, int], nn.Module]) -> None:
+    layer = kind(33, 20).requires_grad_(False)
+    plain, given = layer.weight.clone(), copy.deepcopy(layer)
+    model = nn.Sequential(layer)
+    assert pack_linear_layers(model)
+    with packing(0):
+        expected = layer(torch.ones(2, 33))
+    assert [own.is_mkldnn for own in model.parameters() if own.ndim == 2] == [True]
+    assert torch.equal(layer.weight, plain)
+    assert {name: own.tolist() for name, own in model.state_dict().items()} == {
+        f"0.{name}": own.tolist() for name, own in given.state_dict().items()
+    }
+    copied = copy.deepcopy(model)
+    assert not any(own.is_mkldnn for own in copied.parameters())
+    assert torch.equal(copied(torch.ones(2, 33)), expected)
+    x = torch.ones(2, 33, requires_grad=True)
+    layer(x).sum().backward()
+    assert not any(own.is_mkldnn for own in model.parameters())
+    assert torch.equal(layer.weight, plain)
+    y = torch.ones(2, 33, requires_grad=True)
+    given(y).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+
+
+def test_an_output_matrix_that_is_the_embeddings_is_copied_for_many_positions_alone(
+    tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    plenty = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
-    monkeypatch.setattr(packed_linear, "free_memory", lambda device: 1000)
-    short = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
-    prompts = [encoder_of(short).prompt(Question("0", "Where?"))]
-    found = [beam_search(AdaptedModel(b), prompts, num_beams=2, max_new_tokens=3).hypotheses for b in (plenty, short)]
-    assert found[0] == found[1]
-    kept = [[m._packed is not None for m in b.model.modules() if isinstance(m, Packed)] for b in (plenty, short)]
-    assert all(kept[0])
-    assert not any(kept[1])
+    backbone = Backbone(tiny_model("gpt2", len(tokenizer)), tokenizer)
+    head, embeddings = backbone.model.get_output_embeddings(), backbone.model.get_input_embeddings()
+    x = torch.ones(2, head.in_features)
+    few = len(tokenizer) // 8 - 1
+    for positions, copied in ((few, False), (few + 2, True)):
+        with packing(positions):
+            head(x)
+        assert (head._packed is not None) == copied
+        assert head.weight is embeddings.weight
+        assert not embeddings.weight.is_mkldnn
 
 
 def test_only_decoding_packs(backbone: Backbone) -> None:
@@ -112,5 +138,7 @@ def test_only_decoding_packs(backbone: Backbone) -> None:
     answer_log_probs(model, prompts, [(5, 0)])[0].sum().backward()
     assert all(layer._packed is None for layer in packed)
     beam_search(model, prompts, num_beams=2, max_new_tokens=3)
-    assert all(layer._packed is not None for layer in packed)
+    assert all(layer._packed is not None for layer in packed if not layer.tied)
     assert torch.equal(model.read(prompts)[2], before)
+    answer_log_probs(model, prompts, [(5, 0)])[0].sum().backward()
+    assert all(layer._packed is None for layer in packed if not layer.tied), "gradients take plain weights"

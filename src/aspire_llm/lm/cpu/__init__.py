@@ -4,9 +4,9 @@ Nothing of this decides what is computed, and `speed: plain` leaves all of it ou
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -54,9 +54,13 @@ class FastPaths:
         self._model = model
         self.takes_trees: bool | None = None
 
-    def decoding(self) -> AbstractContextManager[None]:
-        """Within, products of few rows lay weights out for all later ones."""
-        return packing()
+    def decoding(self, positions: Int[Tensor, "batch branches"]) -> AbstractContextManager[None]:
+        """Within, products of few rows lay weights out for all later ones.
+
+        Args:
+            positions: Of the next token of each branch.
+        """
+        return packing(int(positions.sum())) if positions.device.type == "cpu" else nullcontext()
 
     def exchange_attention(self) -> bool:
         """Exchange the model's attention for one that `tree_attention` directs; False where that cannot be."""

@@ -2,10 +2,13 @@
 
 `torch.nn.functional.linear` brings its weight into the kernel's layout at every call, and uses a kernel made for many
 rows. A frozen weight can be laid out once: measured on AVX-512 CPUs in float32, that is up to twice as fast for
-hundreds of rows and up to six times for the ten rows of a decoding step (see docs/experiments.md). The layers keep
-their parameters, so that state dicts, tied weights and `peft` see what they saw before.
+hundreds of rows and up to six times for the ten rows of a decoding step (see docs/experiments.md).
+
+The weight laid out takes the place of the plain one, which gradients bring back: no model is held twice. An output
+matrix that is the token embeddings too is needed plainly, and gets a copy where decoding holds more than it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,22 +18,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from aspire_llm.lm.memory import free_memory
 from aspire_llm.lm.upstream import Conv1D, has_onednn, onednn_layout, onednn_product
 
-# Of the free memory, what packed copies of the weights may take.
-_MEMORY_SHARE = 0.5
-# From here on, laying a weight out for one product costs a tenth of the product: not worth a copy that stays.
+# From here on, laying a weight out for one product costs a tenth of the product: not worth a layout that stays.
 _MANY_ROWS = 128
+# A copy of the output matrix is kept from so many positions that `generate` would hold for each row of the matrix.
+_POSITIONS_PER_OUTPUT = 1 / 8
 
-
-_PACKING: ContextVar[bool] = ContextVar("whether products of few rows make packed weights", default=False)
+_PACKING: ContextVar[int | None] = ContextVar("positions of what is decoded, where products pack", default=None)
 
 
 @contextmanager
-def packing() -> Iterator[None]:
-    """Within, products of few rows keep packed weights for all later ones: for decoding, one pass per token."""
-    token = _PACKING.set(True)
+def packing(positions: int) -> Iterator[None]:
+    """Within, products of few rows lay their weights out for all later ones: for decoding, one pass per token.
+
+    Args:
+        positions: Of all branches that are decoded, what they share counted for each.
+    """
+    token = _PACKING.set(positions)
     try:
         yield
     finally:
@@ -51,55 +56,86 @@ class _FrozenProduct(torch.autograd.Function):
 
 
 class Packed(nn.Module):
-    """What a packed `Linear` and a packed `Conv1D` share; the packed copy is made when decoding first asks for it.
+    """What a packed `Linear` and a packed `Conv1D` share.
 
     Attributes:
-        keeps_copy: Whether there is memory for a packed copy.
+        weight: The plain weight, made anew at every access while it is laid out. `parameters` gives what is stored.
+        tied: Whether the weight is another module's too, so that it stays plain.
     """
 
-    weight: Any
     bias: Any
-    keeps_copy = True
+    tied = False
     _packed: Tensor | None = None
 
+    @property
+    def weight(self) -> Any:
+        stored = self._parameters["weight"]
+        return self._plain(stored.to_dense()) if stored is not None and stored.is_mkldnn else stored
+
     def matrix(self) -> Float[Tensor, "out in"]:
-        """The weight as `[out, in]`."""
-        raise NotImplementedError
+        """The weight as `[out, in]`, plainly."""
+        return self._plain(self.weight.detach())
 
     def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
         """x Wᵀ + b, differentiable with respect to x."""
         if x.requires_grad and torch.is_grad_enabled():
+            self._unpack()
             differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
             return differentiable
         return self.times(x)
 
     def times(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
-        """x Wᵀ + b; the same bits whether a packed copy is there or not, so that a resumed run computes the same."""
+        """x Wᵀ + b; the same bits whether the weight is laid out or not, so that a resumed run computes the same."""
         rows = x.shape[:-1].numel()
-        if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a packed weight
+        if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a weight laid out
             return onednn_product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
         return onednn_product(x, self._forward_weight(rows), self.bias)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """With the plain weight: the layout of a kernel is neither copied nor stored."""
+        plain = {"_packed": None, "_parameters": {**self._parameters, "weight": _frozen(self.weight)}}
+        return {**self.__dict__, **(plain if self._packed is not None and not self.tied else {"_packed": None})}
+
+    def _plain(self, matrix: Tensor) -> Tensor:
+        """A weight of the layer's own orientation as `[out, in]`, and the other way round."""
+        raise NotImplementedError
+
     def _forward_weight(self, num_rows: int) -> Tensor:
-        if self._packed is None and self.keeps_copy and num_rows < _MANY_ROWS and _PACKING.get():
-            self._packed = onednn_layout(self.matrix().contiguous())
+        if self._packed is None and num_rows < _MANY_ROWS and (positions := _PACKING.get()) is not None:
+            matrix = self.matrix().contiguous()
+            if not self.tied:
+                self._packed = onednn_layout(matrix)
+                self._parameters["weight"] = _frozen(self._packed)
+            elif positions >= _POSITIONS_PER_OUTPUT * matrix.shape[0]:
+                self._packed = onednn_layout(matrix)
         return self.matrix() if self._packed is None else self._packed
 
+    def _unpack(self) -> None:
+        """Back to the plain weight, which gradients take."""
+        if self._packed is not None and not self.tied:
+            self._parameters["weight"], self._packed = _frozen(self.weight), None
 
-class PackedLinear(Packed, nn.Linear):
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}weight"] = self.weight if keep_vars else self.weight.detach()
+
+
+def _frozen(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight, requires_grad=False)
+
+
+class PackedLinear(Packed, nn.Linear):  # type: ignore[override]
     """A frozen `nn.Linear`."""
 
-    def matrix(self) -> Float[Tensor, "out in"]:
-        matrix: Tensor = self.weight.detach()
+    def _plain(self, matrix: Tensor) -> Tensor:
         return matrix
 
 
 class PackedConv1D(Packed, Conv1D):
     """A frozen `Conv1D` (GPT-2's linear layer, whose weight is `[in, out]`)."""
 
-    def matrix(self) -> Float[Tensor, "out in"]:
-        matrix: Tensor = self.weight.detach().T
-        return matrix
+    def _plain(self, matrix: Tensor) -> Tensor:
+        return matrix.T
 
 
 _PACKED_TYPES: dict[type[nn.Module], type[Packed]] = {nn.Linear: PackedLinear, Conv1D: PackedConv1D}
@@ -107,8 +143,6 @@ _PACKED_TYPES: dict[type[nn.Module], type[Packed]] = {nn.Linear: PackedLinear, C
 
 def pack_linear_layers(model: nn.Module) -> bool:
     """Let the frozen linear layers of a model in float32 on CPU use oneDNN, in place.
-
-    How much memory is free decides what they keep, never what they compute: a resumed run may find less.
 
     Returns:
         Whether it was done: not on other devices and types.
@@ -118,8 +152,8 @@ def pack_linear_layers(model: nn.Module) -> bool:
         return False
     if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
         return False
-    keeps_copy = sum(layer.weight.nbytes for layer in layers) <= _MEMORY_SHARE * free_memory(torch.device("cpu"))
+    holders = Counter(id(own) for module in model.modules() for own in module.parameters(recurse=False))
     for layer in layers:
         layer.__class__ = _PACKED_TYPES[type(layer)]  # parameters, hooks and references to the layer stay
-        layer.keeps_copy = keeps_copy
+        layer.tied = holders[id(layer.weight)] > 1
     return True
