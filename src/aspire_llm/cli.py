@@ -87,17 +87,19 @@ def _parser() -> argparse.ArgumentParser:
     jobs = parser.add_subparsers(required=True, metavar="JOB", parser_class=_Parser)
 
     run = jobs.add_parser("run", help="all three stages, predictions, metrics and report")
-    run.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="default: a demonstration")
-    run.add_argument("--model", help="a folder, a GGUF file, a hub id, demo or smollm2")
-    run.add_argument("--data", help="a file, a folder, a data set name, hf:OWNER/NAME, or demo")
+    _add_settings(run)
     run.add_argument("--output", type=Path, help="the run directory (default: runs/NAME of the config)")
-    run.add_argument("--seed", type=int)
-    run.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a config key")
     run.add_argument("--methods", metavar="A,B|all", help="selection methods to evaluate (default: the cheap ones)")
     run.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat with N seeds and summarise")
     run.add_argument("--fresh", action="store_true", help="replace the run that is there")
     run.add_argument("--remake", action="store_true", help="train again what changed settings change; keep the rest")
     run.set_defaults(job=cli_jobs.run_job)
+
+    plan = jobs.add_parser("plan", help="time and memory of each step of a run on this machine; nothing is run")
+    _add_settings(plan)
+    plan.add_argument("--target-risk", type=float, action="append", default=[], metavar="R", help="labels it takes")
+    plan.add_argument("--delta", type=float, default=0.05, metavar="D", help="chance that the promise fails (0.05)")
+    plan.set_defaults(job=cli_jobs.plan_job)
 
     predict = jobs.add_parser("predict", help="answer a file of questions")
     predict.add_argument("run", type=Path, metavar="RUN")
@@ -198,6 +200,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("data", metavar="D")
     check.set_defaults(job=cli_jobs.check_data_job)
     return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="default: a demonstration")
+    parser.add_argument("--model", help="a folder, a GGUF file, a hub id, demo or smollm2")
+    parser.add_argument("--data", help="a file, a folder, a data set name, hf:OWNER/NAME, or demo")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override a config key")
 
 
 def _add_target_risk(parser: argparse.ArgumentParser) -> None:

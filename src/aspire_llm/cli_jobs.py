@@ -38,6 +38,18 @@ def run_job(options: Namespace) -> None:
     _print_results(output, metrics, _some_answers(output))
 
 
+def plan_job(options: Namespace) -> None:
+    """`aspire-llm plan`."""
+    from aspire_llm.commands import resolve_run
+    from aspire_llm.planning import plan_run
+    from aspire_llm.selection.risk_tests import RiskTarget
+
+    asked = {"model": options.model, "data": options.data, "seed": options.seed, "overrides": options.set}
+    config, _, _ = resolve_run(options.config, **asked)
+    wanted = options.target_risk or ([config.score.target_risk] if config.score.target_risk else [0.1])
+    print(plan_run(config).text([RiskTarget(risk, options.delta) for risk in wanted]))
+
+
 def predict_job(options: Namespace) -> None:
     """`aspire-llm predict`."""
     from aspire_llm.answering import predict_file

@@ -37,6 +37,11 @@ class KeptPrefixes:
         self._left = backbone.free_memory() // 2 if budget is None else budget
         self._kept: dict[Hashable, Prefix] = {}
 
+    @property
+    def num_bytes(self) -> int:
+        """Of what is kept."""
+        return sum(cache.num_bytes for cache, _ in self._kept.values())
+
     def once(self, tokens: Hashable, read: Callable[[], Prefix]) -> Prefix:
         """What `read` returns, or returned before for the same tokens.
 

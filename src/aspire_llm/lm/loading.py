@@ -58,7 +58,7 @@ def load_backbone(
     place = resolve_device(device)
     loaded, tokenizer = load(AutoModelForCausalLM, model, getattr(torch, dtype))
     check_vocabulary(loaded, tokenizer)
-    chat = _chat_prompts(str(model), tokenizer, prompts) if prompts and prompts.format == "chat" else None
+    chat = chat_prompts(str(model), tokenizer, prompts) if prompts and prompts.format == "chat" else None
     if chat is not None:
         _check_chat_tokens(chat, loaded.get_input_embeddings().num_embeddings)
     return Backbone(loaded.to(place), tokenizer, speed=speed, chat=chat)
@@ -86,7 +86,7 @@ def load(
         check_files(found)
     hint = f"; {PRESETS[str(model)].install} gives it without the hub" if str(model) in PRESETS else ""
     with _quietly(), _in_one_line(f"cannot load {what} {str(model)!r}", hint):
-        _refuse_code(found, what)
+        refuse_code(found, what)
         tokenizer = AutoTokenizer.from_pretrained(found, trust_remote_code=False)
         loaded, report = kind.from_pretrained(
             found,
@@ -104,8 +104,12 @@ def load(
     return loaded, tokenizer
 
 
-def _refuse_code(model: Path | str, what: str) -> None:
-    """Where transformers itself knows the types, code of the repository is left aside; else it would be needed."""
+def refuse_code(model: Path | str, what: str) -> None:
+    """Where transformers itself knows the types, code of the repository is left aside; else it would be needed.
+
+    Raises:
+        ModelError: It would be.
+    """
     config, _ = PreTrainedConfig.get_config_dict(model)
     tokenizer = get_tokenizer_config(model)
     tokenizer_class = tokenizer.get("tokenizer_class")
@@ -186,7 +190,12 @@ def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase)
         )
 
 
-def _chat_prompts(model: str, tokenizer: PreTrainedTokenizerBase, prompts: PromptsConfig) -> ChatPrompts:
+def chat_prompts(model: str, tokenizer: PreTrainedTokenizerBase, prompts: PromptsConfig) -> ChatPrompts:
+    """The chat template that questions are put through.
+
+    Raises:
+        ModelError: The model has none, and none is given.
+    """
     if prompts.template is not None:
         return ChatPrompts(tokenizer, read_template(prompts.template), f"prompts.template {prompts.template}")
     try:
@@ -219,6 +228,17 @@ def resolve_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {device!r} is not available here; use auto, cpu or an existing cuda:N") from error
     return resolved
+
+
+@contextmanager
+def quiet_loading(what: str) -> Iterator[None]:
+    """Within, transformers prints nothing, and whatever it makes of files that it cannot read is a `ModelError`.
+
+    Args:
+        what: What cannot be done then.
+    """
+    with _quietly(), _in_one_line(what):
+        yield
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 import contextlib
 import ctypes
+from pathlib import Path
 
 import psutil
 import torch
 
 from aspire_llm.processes import processes_here
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def device_name(device: torch.device) -> str:
@@ -26,3 +29,34 @@ def give_back_freed() -> None:
     """Have malloc give what it keeps of freed memory back to the system."""
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class PeakMemory:
+    """The most memory that is taken from now on, above what is taken now.
+
+    Args:
+        device: Where: what torch takes of a GPU, else what the process takes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._before = device, 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self._before = torch.cuda.memory_allocated(device)
+            return
+        give_back_freed()
+        with contextlib.suppress(OSError):
+            _RESET.write_text("5", encoding="ascii")  # the peak counts from here
+            self._before = _resident("VmRSS")
+
+    def peak(self) -> int | None:
+        """Bytes; None where the system does not tell (Linux does)."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device)) - self._before
+        return max(0, _resident("VmHWM") - self._before) if self._before else None
+
+
+def _resident(key: str) -> int:
+    lines = _STATUS.read_text(encoding="ascii").splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
+    return int(kilobytes) * 1024

@@ -132,6 +132,11 @@ class Backbone:
         """Bytes that are free where the model is."""
         return free_memory(self.device)
 
+    def wait(self) -> None:
+        """Until the device has done what it was told to."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
     def same_logits(self, logits: Float[Tensor, "*shape"], expected: Float[Tensor, "*shape"]) -> bool:
         """Whether two ways to compute logits differ by no more than rounding does in the type of the weights."""
         tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 0.1

@@ -47,6 +47,19 @@ class RiskTarget:
         """⌈ln δ / ln(1 − r)⌉: with fewer, all of them right, nothing can be certified."""
         return math.ceil(math.log(self.delta) / math.log1p(-self.risk))
 
+    def answers_needed(self, wrong: float) -> int:
+        """The fewest independent answers m, of which ⌊m · wrong⌋ are wrong, with P(Bin(m, r) ≤ ⌊m · wrong⌋) ≤ δ.
+
+        Args:
+            wrong: Share that is wrong, below the target's risk.
+        """
+        from scipy.stats import binom
+
+        m = self.fewest_answers
+        while binom.cdf(math.floor(m * wrong), m, self.risk) > self.delta:
+            m += 1
+        return m
+
 
 @dataclass(frozen=True)
 class JudgedScores:

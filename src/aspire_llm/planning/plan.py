@@ -1,0 +1,253 @@
+"""`aspire-llm plan`: time and memory of each step of a run, and the labels that a guarantee takes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+from aspire_llm.config import RunConfig, SelfEvaluationConfig
+from aspire_llm.data import load_splits
+from aspire_llm.data.cross_fitting import CrossFit, cross_fit
+from aspire_llm.lm.memory import device_name, free_memory
+from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
+from aspire_llm.lm.model import Backbone
+from aspire_llm.planning.costs import Batch, Costs, Job, measure
+from aspire_llm.progress import progress
+from aspire_llm.records import Question, Split
+from aspire_llm.run_loading import new_encoder
+from aspire_llm.selection.risk_tests import RiskTarget
+
+_SHALLOW, _DEEP = 2, 6  # layers that jobs are measured on
+_SAMPLED = 256  # training questions whose lengths are looked at
+_FORWARD = 1 / 3  # of a forward and backward pass, the forward one
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What a step takes.
+
+    Attributes:
+        name: Of the step, as in `provenance.json`.
+        questions: That it works on.
+        seconds: Wall time.
+        peak: Bytes of the whole process, or of the GPU, at most; None where the system does not tell.
+    """
+
+    name: str
+    questions: int
+    seconds: float
+    peak: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run takes on this machine.
+
+    Attributes:
+        stages: In order.
+        model_bytes: Of the frozen weights.
+        parameters: Of the model.
+        device: Where it computes.
+        calibration: Questions that calibrate the run.
+    """
+
+    stages: tuple[StagePlan, ...]
+    model_bytes: int
+    parameters: int
+    device: str
+    calibration: int
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def peak(self) -> int | None:
+        """Bytes at most; None where the system does not tell."""
+        known = [stage.peak for stage in self.stages if stage.peak is not None]
+        return max(known) if known else None
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one line."""
+        memory = "" if self.peak is None else f" and {_gigabytes(self.peak)}"
+        return f"this takes about {_in_words(self.seconds)}{memory} on this machine"
+
+    def text(self, targets: Sequence[RiskTarget]) -> str:
+        """A line for each stage, the whole, and what each target takes of labels."""
+        widest = max(len(stage.name) for stage in self.stages)
+        lines = [
+            f"{self.parameters:,} parameters, {_gigabytes(self.model_bytes)}, on {self.device}",
+            *(
+                f"  {stage.name:{widest}}  {stage.questions:>7,} questions  {_in_words(stage.seconds):>12}"
+                + ("" if stage.peak is None else f"  {_gigabytes(stage.peak):>8} at most")
+                for stage in self.stages
+            ),
+            self.sentence,
+            *(labels_sentence(target, self.calibration) for target in targets),
+        ]
+        return "\n".join(lines)
+
+
+def plan_run(config: RunConfig) -> Plan:
+    """Plan a run: its data are read, its model's weights are not.
+
+    Every job is done on two depths of the model with random weights, and goes on in a straight line from there.
+
+    Args:
+        config: Of the run.
+
+    Raises:
+        AspireError: The data or the model cannot be read.
+    """
+    questions, examples = load_splits(config)
+    architecture, tokenizer = read_architecture(config.model)
+    costs, facts = _costs(config, architecture, tokenizer, questions[Split.TRAIN], examples)
+    return _planned(config, questions, costs, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What else a plan depends on.
+
+    Attributes:
+        parameters, model_bytes: Of the whole model.
+        process: Bytes of the process without a model; 0 on a GPU.
+        device: Where it computes.
+        steps: Tokens that the search goes on for.
+        free: Bytes that are free there.
+    """
+
+    parameters: int
+    model_bytes: int
+    process: int
+    device: str
+    steps: int
+    free: int
+
+
+def _costs(
+    config: RunConfig,
+    architecture: PreTrainedConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Sequence[Question],
+    examples: Sequence[Question],
+) -> tuple[Costs, _Facts]:
+    whole = num_layers(architecture)
+    depths = sorted({min(whole, _SHALLOW), min(whole, _DEEP)})
+    measured: list[Costs] = []
+    sizes: list[int] = []
+    process = psutil.Process().memory_info().rss
+    with progress("measuring what the model's layers cost", 7 * len(depths)) as bar:
+        for depth in depths:
+            backbone = miniature(architecture, tokenizer, depth, config)
+            batch, steps = _batch(backbone, config, train, examples)
+            measured.append(measure(backbone, config, batch, lambda: bar.update(1)))
+            sizes.append(backbone.num_parameters)
+            bytes_each, device = backbone.dtype.itemsize, backbone.device
+            del backbone, batch
+    beyond = (whole - depths[0]) / max(1, depths[-1] - depths[0])
+    costs = {job: cost.towards(measured[-1][job], beyond) for job, cost in measured[0].items()}
+    parameters = round(sizes[0] + beyond * (sizes[-1] - sizes[0]))
+    facts = _Facts(
+        parameters,
+        parameters * bytes_each,
+        process if device.type == "cpu" else 0,
+        device_name(device),
+        steps,
+        free_memory(device),
+    )
+    return costs, facts
+
+
+def _batch(
+    backbone: Backbone, config: RunConfig, train: Sequence[Question], examples: Sequence[Question]
+) -> tuple[Batch, int]:
+    """Questions of about the mean length, as many as are decoded together, and how long their search goes on."""
+    encoder = new_encoder(backbone, config, examples)
+    places = np.linspace(0, len(train) - 1, min(len(train), _SAMPLED)).round().astype(int)
+    prompts = sorted((encoder.prompt(train[i]) for i in places), key=lambda own: len(own.token_ids))
+    lengths = np.array([len(own.token_ids) for own in prompts])
+    references = [
+        encoder.shortened(encoder.answer(own, own.question.references[0])) for own in prompts if own.question.references
+    ] or [()]
+    middle, many = int(np.searchsorted(lengths, lengths.mean())), min(config.stage2.batch_size, len(prompts))
+    start = max(0, min(middle - many // 2, len(prompts) - many))
+    longest = float(np.quantile([len(own) for own in references], 1 - 1 / (many + 1)))
+    steps = min(config.stage2.max_new_tokens, math.ceil(2 * longest) + 2)  # other beams end later than the best
+    chosen = [references[(start + i) % len(references)] for i in range(max(many, 2 * config.stage2.num_beams))]
+    return Batch(prompts[start : start + many], chosen), steps
+
+
+def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], costs: Costs, facts: _Facts) -> Plan:
+    own = cross_fit(questions[Split.TRAIN], config.stage2, seed=config.seed)
+    sampled, validation = len(own.sampled), len(questions[Split.VALIDATION])
+    calibration, test = len(questions[Split.CALIBRATION]), len(questions[Split.TEST])
+    decoding = costs[Job.PROMPT].seconds + facts.steps * costs[Job.STEP].seconds
+    untuned = costs[Job.PROMPT].seconds + config.stage2.max_new_tokens * costs[Job.STEP].seconds
+    verdict = costs[Job.VERDICT].seconds if Job.VERDICT in costs else 0.0
+    answered = calibration + test + (validation if config.score.kind == "fused" else 0)
+
+    def stage(name: str, count: int, seconds: float, *jobs: Job, kept: int = 0) -> StagePlan:
+        peaks = [costs[job].peak for job in jobs]
+        always = facts.process + facts.model_bytes + kept
+        peak = None if None in peaks else always + max(peak or 0 for peak in peaks)
+        return StagePlan(name, count, seconds, peak)
+
+    tuned = _tuned(own)
+    stages = [
+        stage(
+            "stage1",
+            len(own.tuned),
+            costs[Job.TUNING].seconds * config.stage1.epochs * (tuned + _FORWARD * validation * (1 + own.num_folds)),
+            Job.TUNING,
+        ),
+        stage("stage2", sampled + validation, decoding * (sampled + validation), Job.PROMPT, Job.STEP),
+    ]
+    if Job.STATES in costs:
+        stages.append(stage("states", sampled, costs[Job.STATES].seconds * sampled, Job.STATES))
+    if Job.LEARNING in costs:
+        first, again = costs[Job.LEARNING].seconds, costs[Job.LEARNING_AGAIN].seconds
+        seen = sampled + _FORWARD * validation
+        learning = seen * (first + (config.stage3.epochs - 1) * again)
+        kept = min(_budget(config.stage3, facts.free), round(costs[Job.LEARNING_AGAIN].kept * (sampled + validation)))
+        stages.append(stage("stage3", sampled, learning, Job.LEARNING, kept=kept))
+    prediction = answered * (decoding + verdict) + (test * untuned if config.rivals.untuned else 0.0)
+    stages.append(stage("prediction", answered, prediction, Job.PROMPT, Job.STEP))
+    return Plan(tuple(stages), facts.model_bytes, facts.parameters, facts.device, calibration)
+
+
+def _budget(config: SelfEvaluationConfig, free: int) -> int:
+    """Bytes that prefixes may take which come back in later epochs."""
+    if config.epochs == 1:
+        return 0
+    return free // 2 if config.kept_prefixes == "auto" else config.kept_prefixes * 2**20
+
+
+def _tuned(own: CrossFit) -> int:
+    """Questions that all θp together are tuned on."""
+    return len(own.tuned) + sum(len(own.tuned_for(fold)) for fold in range(own.num_folds))
+
+
+def labels_sentence(target: RiskTarget, calibration: int) -> str:
+    """How many answered calibration questions a promise takes, by how many of them are wrong."""
+    half = target.answers_needed(target.risk / 2)
+    return (
+        f"at most {target.risk:.0%} wrong with {1 - target.delta:.0%} certainty takes {target.fewest_answers} answered "
+        f"calibration questions that are all right, {half} of which {target.risk / 2:.1%} are wrong; "
+        f"this run has {calibration:,}, answered or not"
+    )
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
