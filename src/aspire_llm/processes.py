@@ -6,22 +6,28 @@ any place of the code all of them see the same files, and nothing that is writte
 
 Gradients and results are those of adapters and texts, which are small: they travel through main memory (gloo), whatever
 device computes them.
+
+Where one model is split among them (`sharding`), nothing is shared out: all compute the same passes together, step by
+step, so all of them must take the same turns. What might differ by rounding and decides a turn, they take from the main
+process (`agree`).
 """
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar
 
-from aspire_llm.errors import AspireError, ProcessLostError
+from aspire_llm.errors import AspireError, ConfigError, ProcessLostError
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributed import ProcessGroup
 
+Sharding: TypeAlias = Literal["tensor", "fsdp"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -55,9 +61,12 @@ class Processes:
     Attributes:
         index: The number of this one.
         count: How many there are.
+        shares: Among how many of them batches are shared out.
+        sharding: How they have split one model among them; None where each has a whole one.
     """
 
-    index, count = 0, 1
+    index, count, shares = 0, 1, 1
+    sharding: Sharding | None = None
 
     @property
     def is_main(self) -> bool:
@@ -93,21 +102,29 @@ class Processes:
     def add_up(self, tensors: "Sequence[Tensor]") -> None:
         """Put the sum over the processes in the place of each tensor."""
 
+    def agree(self, tensors: "Sequence[Tensor]") -> None:
+        """Where a model is split, put what the main process has in the place of each tensor."""
+
+    def least(self, number: int) -> int:
+        """Where a model is split, the least that any process has of something, for all of them."""
+        return number
+
 
 class _Group(Processes):
     """Several processes, over torch.distributed."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "gloo") -> None:
         import torch.distributed as dist
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         self.index, self.count = process_index(), process_count()
+        self.shares = self.count
         self._alone = False
         self._jobs = 0
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _stopped)
         if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=_PATIENCE)
+            dist.init_process_group(backend, timeout=_PATIENCE)
         self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
         host = os.environ.get("MASTER_ADDR", "localhost")
         if self.is_main:
@@ -199,6 +216,45 @@ class _Group(Processes):
         return found
 
 
+class _Sharded(_Group):
+    """Several processes that have split one model: all of them compute everything, and the main one writes."""
+
+    def __init__(self, sharding: Sharding) -> None:
+        import torch
+        import torch.distributed as dist
+
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        super().__init__(backend)
+        self.shares, self.sharding = 1, sharding
+        self.weights: ProcessGroup = dist.new_group(backend=backend, timeout=_PATIENCE)
+
+    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
+        return Processes.share(self, items, compute)
+
+    def stripe(self, items: Sequence[Item]) -> Sequence[Item]:
+        return items
+
+    def gather(self, rows: "Tensor") -> "Tensor":
+        return rows
+
+    def add_up(self, tensors: "Sequence[Tensor]") -> None:
+        pass
+
+    def agree(self, tensors: "Sequence[Tensor]") -> None:
+        import torch.distributed as dist
+
+        assert not self._alone, "a split model computes with all processes, never within `once`"
+        with _none_lost():
+            for tensor in tensors:
+                sent = tensor.detach().contiguous()
+                dist.broadcast(sent, src=0, group=self.weights)
+                if sent.data_ptr() != tensor.data_ptr():
+                    tensor.copy_(sent)
+
+    def least(self, number: int) -> int:
+        return min(self._gather(number))
+
+
 @contextmanager
 def _none_lost() -> Iterator[None]:
     """Within, that another process has ended is one clear line."""
@@ -210,11 +266,25 @@ def _none_lost() -> Iterator[None]:
         raise ProcessLostError(f"another process of this command has ended; {_GOES_ON}") from error
 
 
+@contextmanager
+def _none_lost_in_passes() -> Iterator[None]:
+    """As `_none_lost`, around all that a split model computes, whose other errors stay what they are."""
+    try:
+        yield
+    except AspireError:
+        raise
+    except RuntimeError as error:
+        if not any(transport in str(error) for transport in ("gloo", "NCCL", "Connection closed", "Connection reset")):
+            raise
+        raise ProcessLostError(f"another process of this command has ended; {_GOES_ON}") from error
+
+
 def _stopped(_number: int, _frame: object) -> NoReturn:
     raise ProcessLostError(f"stopped from outside, as when another process of this command has ended; {_GOES_ON}")
 
 
 _group = cache(_Group)
+_sharded = cache(_Sharded)
 _together = Processes()
 
 
@@ -223,15 +293,35 @@ def processes() -> Processes:
     return _together
 
 
+def weights_group() -> "ProcessGroup":
+    """What the weights of a split model travel over, on the devices that hold them."""
+    assert isinstance(_together, _Sharded)
+    return _together.weights
+
+
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(sharding: Sharding | None = None) -> Iterator[None]:
     """Within, all processes that the launcher started work together, all of which must come here.
 
     Elsewhere each works by itself: a program of several processes may have a predictor in each.
+
+    Args:
+        sharding: How they split the model among them; None where each has a whole one.
+
+    Raises:
+        ConfigError: A model is to be split, and there is one process.
     """
     global _together
-    before, _together = _together, _group() if process_count() > 1 else _together
+    if sharding and process_count() == 1:
+        raise ConfigError(
+            f"sharding: {sharding} needs several processes; start with torchrun --nproc-per-node N -m aspire_llm …, or "
+            "set sharding to null (aspire-llm run … --set sharding=null)"
+        )
+    before = _together
+    if process_count() > 1:
+        _together = _sharded(sharding) if sharding else _group()
     try:
-        yield
+        with _none_lost_in_passes() if sharding else nullcontext():
+            yield
     finally:
         _together = before
