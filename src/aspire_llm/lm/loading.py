@@ -29,7 +29,7 @@ from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted
 from aspire_llm.lm.model import Backbone, Speed
 from aspire_llm.lm.model_files import PRESETS, check_files, find_model, read_template
-from aspire_llm.lm.sharding import check_device, loaded_in_layers, tensor_split
+from aspire_llm.lm.sharding import check_device, let_go_of_the_rest, loaded_in_layers, tensor_split
 from aspire_llm.lm.text import control_tokens
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
 from aspire_llm.processes import Sharding, process_count, process_index_here
@@ -79,7 +79,8 @@ def _load_part(
     """This process's part of a model on its device, and the tokenizer."""
     check_device(device)
     if sharding == "tensor":
-        return load(AutoModelForCausalLM, model, dtype, tensor_device=device)
+        part, own_tokenizer = load(AutoModelForCausalLM, model, dtype, tensor_device=device)
+        return let_go_of_the_rest(part), own_tokenizer
     tokenizers = []
 
     def whole() -> PreTrainedModel:

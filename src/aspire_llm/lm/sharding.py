@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, PreTrainedModel
 
 from aspire_llm.errors import ModelError
@@ -70,6 +71,30 @@ def tensor_split(kind: type[Any], model: Path | str, device: torch.device) -> Di
                 "that divides it, or use fsdp"
             )
     return DistributedConfig(tp_size=count)
+
+
+def let_go_of_the_rest(model: PreTrainedModel) -> PreTrainedModel:
+    """Have a model that was loaded by `tensor_split` hold its parts alone.
+
+    In main memory, rows of a matrix are loaded as a view of the whole matrix, which would stay.
+    """
+    own: dict[Tensor, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            if not isinstance(parameter, DTensor):
+                continue
+            if parameter not in own:  # else it is tied to one that was seen
+                part = DTensor.from_local(
+                    parameter.to_local().detach().clone(),
+                    parameter.device_mesh,
+                    parameter.placements,
+                    run_check=False,
+                    shape=parameter.shape,
+                    stride=parameter.stride(),
+                )
+                own[parameter] = nn.Parameter(part, requires_grad=False)
+            setattr(module, name, own[parameter])
+    return model
 
 
 def loaded_in_layers(load: Callable[[], PreTrainedModel], device: torch.device) -> PreTrainedModel:
