@@ -240,7 +240,7 @@ def test_what_cannot_be_split_by_matrices_says_so(
     process = launched(count, *arguments)
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
-    assert [said in line for line in err.decode().splitlines() if line.startswith("aspire-llm")] == [True]
+    assert [said in line for line in err.decode().splitlines() if line.startswith("aspire-llm:")] == [True]
     assert not (tmp_path / "run").exists()
 
 

@@ -1,116 +1,26 @@
-"""The processes that work on one command, where `torchrun` or `accelerate launch` has started several.
-
-All of them run the same code on the same data. They part where batches are computed (`share`) and where gradients are
-(`add_up`); whatever is to be done once, writing above all, the main process does while the others wait (`once`). So at
-any place of the code all of them see the same files, and nothing that is written depends on how many they are.
-
-Gradients and results are those of adapters and texts, which are small: they travel through main memory (gloo), whatever
-device computes them.
-
-Where one model is split among them (`sharding`), nothing is shared out: all compute the same passes together, step by
-step, so all of them must take the same turns. What might differ by rounding and decides a turn, they take from the main
-process (`agree`).
-"""
+"""Several processes, over torch.distributed."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from aspire_llm.errors import AspireError, ConfigError, ProcessLostError
+from aspire_llm.errors import AspireError, ProcessLostError
+from aspire_llm.processes.alone import Item, Processes, Result, Sharding
+from aspire_llm.processes.launched import process_count, process_index
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import ProcessGroup
 
-Sharding: TypeAlias = Literal["tensor", "fsdp"]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 _PATIENCE = timedelta(days=7)  # a process that ends is noticed at once; one that works is waited for
 _GOES_ON = "the same command goes on from here, with any number of processes"
 
 
-def process_index() -> int:
-    """The number of this process among those that the launcher started, from 0, which is the main one."""
-    return int(os.environ["RANK"]) if process_count() > 1 else 0
-
-
-def process_count() -> int:
-    """How many processes the launcher started for this command."""
-    return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ and "WORLD_SIZE" in os.environ else 1
-
-
-def processes_here() -> int:
-    """How many of them share this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if process_count() > 1 else 1
-
-
-def process_index_here() -> int:
-    """The number of this process among those that share this machine."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if process_count() > 1 else 0
-
-
-class Processes:
-    """One process by itself, and what all commands ask of the processes that work on them.
-
-    Attributes:
-        index: The number of this one.
-        count: How many there are.
-        shares: Among how many of them batches are shared out.
-        sharding: How they have split one model among them; None where each has a whole one.
-    """
-
-    index, count, shares = 0, 1, 1
-    sharding: Sharding | None = None
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the one that writes and speaks."""
-        return self.index == 0
-
-    def once(self, work: Callable[[], Result]) -> Result:
-        """Have the main process do something while the others wait; what it returns, for all of them.
-
-        Raises:
-            ProcessLostError: It failed in the main process, which raises what it failed with.
-        """
-        return work()
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-
-    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
-        """The results of all items in their order, for all processes; each is computed by one that is free.
-
-        Several processes begin with the last items: where these take longest, the short ones fill the gaps in the end.
-        """
-        return list(map(compute, items))
-
-    def stripe(self, items: Sequence[Item]) -> Sequence[Item]:
-        """This process's part of the items."""
-        return items
-
-    def gather(self, rows: "Tensor") -> "Tensor":
-        """The rows that all processes have, in main memory, in the order of the processes."""
-        return rows
-
-    def add_up(self, tensors: "Sequence[Tensor]") -> None:
-        """Put the sum over the processes in the place of each tensor."""
-
-    def agree(self, tensors: "Sequence[Tensor]") -> None:
-        """Where a model is split, put what the main process has in the place of each tensor."""
-
-    def least(self, number: int) -> int:
-        """Where a model is split, the least that any process has of something, for all of them."""
-        return number
-
-
-class _Group(Processes):
+class Group(Processes):
     """Several processes, over torch.distributed."""
 
     def __init__(self, backend: str = "gloo") -> None:
@@ -216,7 +126,7 @@ class _Group(Processes):
         return found
 
 
-class _Sharded(_Group):
+class Sharded(Group):
     """Several processes that have split one model: all of them compute everything, and the main one writes."""
 
     def __init__(self, sharding: Sharding) -> None:
@@ -267,7 +177,7 @@ def _none_lost() -> Iterator[None]:
 
 
 @contextmanager
-def _none_lost_in_passes() -> Iterator[None]:
+def none_lost_in_passes() -> Iterator[None]:
     """As `_none_lost`, around all that a split model computes, whose other errors stay what they are."""
     try:
         yield
@@ -281,47 +191,3 @@ def _none_lost_in_passes() -> Iterator[None]:
 
 def _stopped(_number: int, _frame: object) -> NoReturn:
     raise ProcessLostError(f"stopped from outside, as when another process of this command has ended; {_GOES_ON}")
-
-
-_group = cache(_Group)
-_sharded = cache(_Sharded)
-_together = Processes()
-
-
-def processes() -> Processes:
-    """Those that work on the command that runs now: one, but within `joined`."""
-    return _together
-
-
-def weights_group() -> "ProcessGroup":
-    """What the weights of a split model travel over, on the devices that hold them."""
-    assert isinstance(_together, _Sharded)
-    return _together.weights
-
-
-@contextmanager
-def joined(sharding: Sharding | None = None) -> Iterator[None]:
-    """Within, all processes that the launcher started work together, all of which must come here.
-
-    Elsewhere each works by itself: a program of several processes may have a predictor in each.
-
-    Args:
-        sharding: How they split the model among them; None where each has a whole one.
-
-    Raises:
-        ConfigError: A model is to be split, and there is one process.
-    """
-    global _together
-    if sharding and process_count() == 1:
-        raise ConfigError(
-            f"sharding: {sharding} needs several processes; start with torchrun --nproc-per-node N -m aspire_llm …, or "
-            "set sharding to null (aspire-llm run … --set sharding=null)"
-        )
-    before = _together
-    if process_count() > 1:
-        _together = _sharded(sharding) if sharding else _group()
-    try:
-        with _none_lost_in_passes() if sharding else nullcontext():
-            yield
-    finally:
-        _together = before
