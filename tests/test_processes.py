@@ -1,17 +1,12 @@
 """Several processes compute what one computes, and nothing is lost when one of them is killed."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from several_processes import ANSWERS, assert_same, end_of, launched, lines, losses, write_questions
 
 from aspire_llm.cli import main
 
@@ -22,25 +17,11 @@ _SETTINGS = {
     "stage3": "{adapter: lora, lora_rank: 2, learning_rate: 0.03, epochs: 2}",
     "rivals.num_samples": "2",
 }
-_ANSWERS = ("samples.jsonl", "predictions.jsonl", "calibration_predictions.jsonl", "predictions_untuned.jsonl")
 
 
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of unequal length."""
-    path = tmp_path_factory.mktemp("data") / "questions.jsonl"
-    cities = ["Paris", "Rome", "Oslo", "Lima"]
-    rows = [
-        {
-            "id": f"q{i}",
-            "question": f"Where was piano {i}{' of the old house' * (i % 6)} built?",
-            "answers": [cities[i % 4]],
-            "group": f"g{i // 2}",
-        }
-        for i in range(120)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return write_questions(tmp_path_factory.mktemp("data") / "questions.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -58,52 +39,6 @@ def by_one(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-def launched(
-    count: int, *arguments: str | int | Path, program: Sequence[str] = ("-m", "aspire_llm")
-) -> "subprocess.Popen[bytes]":
-    """A command, or another program, by several processes on this machine."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(
-        [*launcher, *program, *map(str, arguments)],
-        env=known,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def end_of(process: "subprocess.Popen[bytes]") -> str:
-    """What it said on both outputs, once it has ended well."""
-    out, err = (text.decode() for text in process.communicate(timeout=300))
-    assert process.returncode == 0, err
-    return out + err
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def assert_same(found: Any, expected: Any, tolerance: float) -> None:
-    """The same texts in the same order, and numbers that differ by no more."""
-    if isinstance(expected, float):
-        assert found == pytest.approx(expected, abs=tolerance)
-    elif isinstance(expected, dict):
-        assert found.keys() == expected.keys()
-        for key in expected:
-            assert_same(found[key], expected[key], tolerance)
-    elif isinstance(expected, list):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            assert_same(one, other, tolerance)
-    else:
-        assert found == expected
-
-
-def losses(run: Path) -> list[float]:
-    return [event[key] for event in lines(run / "log.jsonl") for key in ("train_loss", "validation_loss")]
-
-
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_they_train_as_one_does(arguments: list[str], by_one: Path, tmp_path: Path, count: int) -> None:
     run = tmp_path / "run"
@@ -111,7 +46,7 @@ def test_they_train_as_one_does(arguments: list[str], by_one: Path, tmp_path: Pa
     assert said.count("Report:") == said.count("stage 2: done (50)") == 1
     assert losses(run) == pytest.approx(losses(by_one), abs=1e-4)
     assert {path.name for path in run.iterdir()} == {path.name for path in by_one.iterdir()}
-    for name in _ANSWERS:
+    for name in ANSWERS:
         assert_same(lines(run / name), lines(by_one / name), 1e-3)
 
 
@@ -121,9 +56,9 @@ def test_behind_the_same_adapters_they_answer_as_one_does(
     arguments: list[str], by_one: Path, tmp_path: Path, count: int
 ) -> None:
     same_adapters, answers = tmp_path / "same", tmp_path / "answers.jsonl"
-    shutil.copytree(by_one, same_adapters, ignore=lambda _folder, names: [name for name in names if name in _ANSWERS])
+    shutil.copytree(by_one, same_adapters, ignore=lambda _folder, names: [name for name in names if name in ANSWERS])
     end_of(launched(count, *arguments, "--output", same_adapters))
-    for name in _ANSWERS:
+    for name in ANSWERS:
         assert_same(lines(same_adapters / name), lines(by_one / name), 1e-5)
     assert lines(same_adapters / "log.jsonl") == lines(by_one / "log.jsonl")  # nothing was trained
 

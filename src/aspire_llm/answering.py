@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,6 @@ class FileSummary:
             self.errors += 1
 
 
-@joined()
 def predict_file(
     run: Path,
     source: Path,
@@ -93,12 +92,19 @@ def predict_file(
     """
     from aspire_llm.predictor import SelectivePredictor
 
-    layout = layout or Layout()
+    config = RunDirectory.open(run := find_run(run)).config
+    load = partial(SelectivePredictor.load, run, target_risk=target_risk, per=per)
+    by_target = "" if target_risk is None else f"-{target_risk:g}{f'-{per}' if per else ''}"
+    with joined(config.sharding):
+        size = BATCHES_AT_ONCE * config.stage2.batch_size
+        return _predict_file(load, source, output, size, f"{digest_of_run(run)[:8]}{by_target}", layout or Layout())
+
+
+def _predict_file(
+    load: "Callable[[], SelectivePredictor]", source: Path, output: Path, size: int, name: str, layout: Layout
+) -> FileSummary:
     if processes().count > 1 and is_stream(source):
         raise ConfigError(f"--input {source} is a stream, which one process can read; give a file")
-    directory = RunDirectory.open(run := find_run(run))
-    load = partial(SelectivePredictor.load, run, target_risk=target_risk, per=per)
-    size = BATCHES_AT_ONCE * directory.config.stage2.batch_size
     with as_file(source) as file:
         questions = QuestionStream(file)
         total, problems = questions.count()
@@ -119,9 +125,8 @@ def predict_file(
             raise ConfigError(f"--output is the input {source}; give another file")
         check_output(target)
         with locked_output(target):
-            by_target = "" if target_risk is None else f"-{target_risk:g}{f'-{per}' if per else ''}"
             by_layout = "-candidates" if layout.candidates else ""
-            part = target.with_name(f"{target.name}.{digest_of_run(run)[:8]}{by_target}{by_layout}.part")
+            part = target.with_name(f"{target.name}.{name}{by_layout}.part")
             answers = _FileAnswers.of(load(), questions, total, size)
             answers.gather(answers.lines(part.name, layout), part)
             processes().once(partial(_publish, part, target, layout))

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from aspire_llm.abstention import AbstentionConfig
 from aspire_llm.correctness import Measure
 from aspire_llm.data_config import Count, DataConfig, PromptsConfig, Section
+from aspire_llm.processes import Sharding
 
 MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
 
@@ -192,6 +193,9 @@ class RunConfig(Section):
             decoder-only model.
         seed: Seeds splits, initialisation, data order, sampling and the bootstrap.
         device: ``auto`` (CUDA where there is one), or a torch device.
+        sharding: How several processes split the frozen model, where one device does not hold it: ``tensor`` splits
+            the matrices, ``fsdp`` the layers' weights, which come together layer by layer. Not set, each process has
+            the whole model, and they share the work.
         dtype: Floating-point type of the frozen model; adapters are float32 throughout.
         speed: ``fast``, or ``plain``: without the kernels that are faster on CPU. Changes results by rounding alone.
         tracking: Where losses and metrics go beside the run directory; none where it is not set.
@@ -210,6 +214,7 @@ class RunConfig(Section):
     rivals: RivalsConfig = RivalsConfig()
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
+    sharding: Sharding | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     speed: Literal["fast", "plain"] = "fast"
     tracking: Literal["tensorboard", "wandb", "trackio", "mlflow"] | None = None
@@ -223,6 +228,8 @@ class RunConfig(Section):
             raise ValueError(
                 "recompute_layers works with soft prompts only; choose adapter: soft_prompt, or leave it off"
             )
+        if self.sharding == "tensor" and "lora" in (self.stage1.adapter, self.stage3.adapter):
+            raise ValueError("sharding: tensor works with soft prompts only; choose adapter: soft_prompt, or fsdp")
         if not self.stage3.enabled and self.score.kind == "aspire" and self.score.alpha:
             raise ValueError(
                 "without stage 3 there is no verdict; set score.kind to fused, or score.alpha to 0 (likelihood alone)"

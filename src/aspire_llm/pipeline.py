@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@joined()
 def run(
     config: RunConfig,
     output: str | Path,
@@ -76,14 +75,26 @@ def run(
         AspireError: The settings, the data, the model or the directory do not fit; nothing is half written.
     """
     config = with_whole_paths(config)
-    directory = RunDirectory.plan(Path(output), config, fresh=fresh, remake=remake)
-    names, left_out = resolve_methods(methods, config)
-    with directory:
-        pipeline = Pipeline(directory)
-        pipeline.begin()
-        for note in notes:
-            print(f"aspire-llm: {note}", file=sys.stderr)
-        return pipeline.run(names, left_out, optional=methods in (None, "all"))
+    with joined(config.sharding):
+        directory = RunDirectory.plan(Path(output), config, fresh=fresh, remake=remake)
+        names, left_out = resolve_methods(methods, config)
+        with directory:
+            return _run(directory, names, left_out, notes, optional=methods in (None, "all"))
+
+
+def _run(
+    directory: RunDirectory,
+    names: Sequence[str],
+    left_out: Mapping[str, str],
+    notes: Sequence[str],
+    *,
+    optional: bool,
+) -> RunMetrics:
+    pipeline = Pipeline(directory)
+    pipeline.begin()
+    for note in notes:
+        print(f"aspire-llm: {note}", file=sys.stderr)
+    return pipeline.run(names, left_out, optional=optional)
 
 
 class Pipeline:
@@ -187,11 +198,11 @@ class Pipeline:
                 metrics = evaluate_answers(
                     self.folder, self.config, self.answers.sets(), methods, left_out, optional=optional
                 )
-            write_report(self.folder)
-            write_tables(self.folder)
+            processes().once(lambda: (write_report(self.folder), write_tables(self.folder)))
             return metrics
 
-        return processes().once(evaluate)
+        # Methods may take passes of the model, which takes all processes where they have split it.
+        return evaluate() if processes().sharding else processes().once(evaluate)
 
     def tune_task(self) -> None:
         """Stage 1: θp from the references of the training split."""

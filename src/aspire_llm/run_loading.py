@@ -14,16 +14,18 @@ from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.read_states import StateRecorder
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
+from aspire_llm.processes import processes
 from aspire_llm.records import Question
 
 
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
-    """The frozen model of a configuration."""
+    """The frozen model of a configuration, split where the processes of the command split it."""
     backbone = load_backbone(
         config.model,
         device=device or config.device,
         dtype=config.dtype,
         speed=config.speed,
+        sharding=processes().sharding,
         prompts=config.prompts,
     )
     check_readable(backbone)

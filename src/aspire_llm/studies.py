@@ -50,7 +50,6 @@ class _Values:
         return cls(key, tuple((value, with_changes(base, [(key, value)])) for value in listed))
 
 
-@joined()
 def run_seeds(
     config: RunConfig,
     output: Path,
@@ -85,7 +84,7 @@ def run_seeds(
         folder = output if seed == config.seed else output / "seeds" / str(seed)
         own = with_changes(config, [("seed", seed)])
         runs.append(run(own, folder, fresh=fresh, remake=remake, methods=methods, notes=() if runs else notes))
-    with RunDirectory.open(output):
+    with joined(config.sharding), RunDirectory.open(output):
         SEEDS.write(output, over_seeds([own.evaluation for own in runs], numbers, shares_test=shares_test))
         write_report(output)
         write_tables(output)

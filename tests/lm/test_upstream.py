@@ -170,6 +170,25 @@ def attention_can_be_restored() -> None:
     assert not upstream.exchange_attention(model, "canary", upstream.sdpa_attention_forward)
 
 
+@relies_on("DistributedConfig")
+def matrices_split_by_a_plan() -> None:
+    """A number of processes is all it takes, and `from_pretrained` takes it; for one process it splits nothing."""
+    assert (upstream.DistributedConfig(tp_size=3).tp_size, upstream.DistributedConfig(tp_size=3).fsdp_size) == (3, 1)
+    model = tiny_model("llama", VOCABULARY)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        loaded = type(model).from_pretrained(folder, distributed_config=upstream.DistributedConfig(tp_size=1))
+    tokens = torch.tensor([[1, 2, 3]])
+    same(loaded(tokens).logits, model.eval()(tokens).logits)
+
+
+@relies_on("has_tensor_plan")
+def models_with_a_plan_say_so() -> None:
+    """Llama has one, GPT-2 has none."""
+    assert upstream.has_tensor_plan(tiny_model("llama", VOCABULARY))
+    assert not upstream.has_tensor_plan(tiny_model("gpt2", VOCABULARY))
+
+
 @relies_on("is_stateful")
 def recurrent_models_say_so() -> None:
     """A recurrent model is stateful, a transformer is not."""

@@ -111,6 +111,7 @@ CHANGES: dict[str, Any] = {
     "speed": "plain",
 }
 UNCHANGED = {
+    "sharding": "takes several processes; see tests/test_split_models.py",
     "tracking": "needs a package of its own; see tests/test_tracking.py",
     "model": "another model is another run",
     "data.path": "other data are another run",

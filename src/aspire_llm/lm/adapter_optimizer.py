@@ -31,7 +31,10 @@ class AdapterOptimizer:
         self.keep_best()
 
     def share_gradient(self, loss: Float[Tensor, ""]) -> None:
-        """Put the sums over all processes in the place of the gradient and of a loss."""
+        """Put the sums over all processes in the place of the gradient and of a loss.
+
+        Where the processes have split the model, each has the whole sum, and all take the main process's.
+        """
         if processes().count == 1:
             return
         gradients = []
@@ -40,6 +43,7 @@ class AdapterOptimizer:
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
         processes().add_up([*gradients, loss])
+        processes().agree([*gradients, loss])
 
     def clip_gradient(self) -> Float[Tensor, ""]:
         """Clip the gradient to `max_grad_norm`; its norm before."""

@@ -131,6 +131,8 @@ class LoraAdapter:
     def __init__(self, backbone: Backbone, kind: str, lora_config: LoraConfig, *, of: str = "") -> None:
         self._backbone, self._kind, self._name, self._lora_config = backbone, kind, f"{kind}{of}", lora_config
         model, name = backbone.model, self._name
+        if backbone.sharding == "tensor":  # peft would split the adapter, too
+            raise ModelError("sharding: tensor works with soft prompts only; use sharding: fsdp for LoRA")
         with warnings.catch_warnings():
             # Several adapters in one model, and replacing one, are what is wanted here.
             warnings.simplefilter("ignore", UserWarning)

@@ -29,9 +29,10 @@ from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted
 from aspire_llm.lm.model import Backbone, Speed
 from aspire_llm.lm.model_files import PRESETS, check_files, find_model, read_template
+from aspire_llm.lm.sharding import check_device, let_go_of_the_rest, loaded_in_layers, tensor_split
 from aspire_llm.lm.text import control_tokens
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
-from aspire_llm.processes import process_count, process_index_here
+from aspire_llm.processes import Sharding, process_count, process_index_here
 
 
 def load_backbone(
@@ -40,6 +41,7 @@ def load_backbone(
     device: str = "auto",
     dtype: str = "float32",
     speed: Speed = "fast",
+    sharding: Sharding | None = None,
     prompts: PromptsConfig | None = None,
 ) -> Backbone:
     """Load a causal language model.
@@ -49,6 +51,7 @@ def load_backbone(
         device: Of torch, or ``auto``: CUDA where there is one.
         dtype: Floating-point type of the weights.
         speed: See `Backbone`.
+        sharding: How the processes of the command split the model, which is then computed as with ``plain``.
         prompts: How questions stand before it; None for plainly.
 
     Raises:
@@ -56,16 +59,45 @@ def load_backbone(
             it has no chat template where one is to be followed.
     """
     place = resolve_device(device)
-    loaded, tokenizer = load(AutoModelForCausalLM, model, getattr(torch, dtype))
+    weights = getattr(torch, dtype)
+    if sharding:
+        loaded, tokenizer = _load_part(model, weights, place, sharding)
+        speed = "plain"  # the faster ways on CPU lay out whole matrices
+    else:
+        loaded, tokenizer = load(AutoModelForCausalLM, model, weights)
+        loaded.to(place)
     check_vocabulary(loaded, tokenizer)
     chat = chat_prompts(str(model), tokenizer, prompts) if prompts and prompts.format == "chat" else None
     if chat is not None:
         _check_chat_tokens(chat, loaded.get_input_embeddings().num_embeddings)
-    return Backbone(loaded.to(place), tokenizer, speed=speed, chat=chat)
+    return Backbone(loaded, tokenizer, speed=speed, sharding=sharding, chat=chat)
+
+
+def _load_part(
+    model: str | Path, dtype: torch.dtype, device: torch.device, sharding: Sharding
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """This process's part of a model on its device, and the tokenizer."""
+    check_device(device)
+    if sharding == "tensor":
+        part, own_tokenizer = load(AutoModelForCausalLM, model, dtype, tensor_device=device)
+        return let_go_of_the_rest(part), own_tokenizer
+    tokenizers = []
+
+    def whole() -> PreTrainedModel:
+        loaded, tokenizer = load(AutoModelForCausalLM, model, dtype)
+        tokenizers.append(tokenizer)
+        return loaded
+
+    return loaded_in_layers(whole, device), tokenizers[0]
 
 
 def load(
-    kind: type[Any], model: str | Path, dtype: torch.dtype, what: str = "model"
+    kind: type[Any],
+    model: str | Path,
+    dtype: torch.dtype,
+    what: str = "model",
+    *,
+    tensor_device: torch.device | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model with all of its weights, and its tokenizer, which is a fast one.
 
@@ -74,6 +106,7 @@ def load(
         model: As for `load_backbone`.
         dtype: Of the weights.
         what: What messages call it.
+        tensor_device: Where this process's part of each matrix goes; None for the whole model in main memory.
 
     Raises:
         ModelError: See `load_backbone`.
@@ -95,6 +128,7 @@ def load(
             weights_only=True,  # what is read by torch.load may hold tensors and nothing else
             ignore_mismatched_sizes=True,  # those are refused below, with their names
             output_loading_info=True,
+            distributed_config=tensor_split(kind, found, tensor_device) if tensor_device else None,
         )
     name = f"{what} {str(model)!r}"
     _check_weights(name, loaded, report)

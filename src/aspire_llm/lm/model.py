@@ -36,8 +36,10 @@ from aspire_llm.lm.cpu import speed_up
 from aspire_llm.lm.masks import additive
 from aspire_llm.lm.memory import free_memory
 from aspire_llm.lm.prompt_format import PlainPrompts, PromptFormat
+from aspire_llm.lm.sharding import agree_on_logits
 from aspire_llm.lm.text import TextCodec
 from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer
+from aspire_llm.processes import Sharding, processes
 
 Speed: TypeAlias = Literal["fast", "plain"]
 
@@ -51,10 +53,12 @@ class Backbone:
         model: Prepared in place: frozen, and with its layers exchanged for faster ones.
         tokenizer: Of the model.
         speed: ``fast``, or ``plain``: the model as transformers computes it, which gives the same but for rounding.
+        sharding: How processes have split the model; `speed` is plain then.
         chat: The chat template that questions are put through; None for plain prompts.
 
     Attributes:
         model: In evaluation mode, no parameter requires a gradient.
+        sharding: How processes have split it; None where it is whole.
         tokenizer: With an end-of-sequence token, which ends every answer.
         window: Most positions that the model can read, soft tokens included.
         shares_prefixes: Whether several branches can continue one stored prefix under a mask.
@@ -78,10 +82,14 @@ class Backbone:
         tokenizer: PreTrainedTokenizerBase,
         *,
         speed: Speed = "fast",
+        sharding: Sharding | None = None,
         chat: ChatPrompts | None = None,
     ) -> None:
         check_supported(model)
         self.model = model.eval().requires_grad_(False)
+        self.sharding = sharding
+        if sharding:
+            agree_on_logits(model)
         check_reading(self.model)
         self.fast = speed_up(self.model) if speed == "fast" else None
         self.tokenizer = tokenizer
@@ -129,8 +137,8 @@ class Backbone:
         return embeddings
 
     def free_memory(self) -> int:
-        """Bytes that are free where the model is."""
-        return free_memory(self.device)
+        """Bytes that are free where the model is; the least of any process that has a part of it."""
+        return processes().least(free_memory(self.device))
 
     def wait(self) -> None:
         """Until the device has done what it was told to."""

@@ -3,6 +3,7 @@
 import logging
 
 from aspire_llm.errors import ModelError
+from aspire_llm.processes import processes
 
 _logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def smaller_after(error: RuntimeError, size: int) -> int:
 
     Raises:
         RuntimeError: The same, where it is about something else.
-        ModelError: There was one item.
+        ModelError: There was one item, or the model is split among processes.
     """
     from accelerate.utils.memory import (  # imports torch, which may not be there yet
         clear_device_cache,
@@ -27,6 +28,11 @@ def smaller_after(error: RuntimeError, size: int) -> int:
 
     if not should_reduce_batch_size(error):
         raise error
+    if processes().sharding:  # the others compute on, and a pass that was cut off cannot be taken up again
+        raise ModelError(
+            "out of memory, and a model that is split cannot go on with less at once; lower stage2.batch_size and "
+            "stageN.tokens_per_pass, shorten contexts, or start more processes"
+        ) from None
     if size == 1:
         raise ModelError(
             "out of memory with one question alone; lower stage2.num_beams or stage3.max_wrong, shorten contexts, or "

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.cache_utils import CacheLayerMixin
+from transformers.distributed import DistributedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -27,6 +28,7 @@ __all__ = [
     "Cache",
     "CacheLayerMixin",
     "Conv1D",
+    "DistributedConfig",
     "DynamicCache",
     "FastGELUActivation",
     "GradientCheckpointingLayer",
@@ -38,6 +40,7 @@ __all__ = [
     "get_peft_model_state_dict",
     "get_tokenizer_config",
     "has_onednn",
+    "has_tensor_plan",
     "is_stateful",
     "onednn_layout",
     "onednn_product",
@@ -53,6 +56,11 @@ _SDPA = "sdpa"
 def is_stateful(model: PreTrainedModel) -> bool:
     """Whether a model keeps a recurrent state that cannot go back."""
     return bool(getattr(model, "_is_stateful", False))
+
+
+def has_tensor_plan(model: PreTrainedModel) -> bool:
+    """Whether transformers knows how to split a model's matrices among processes."""
+    return bool(model.supports_tp_plan)
 
 
 def exchange_attention(model: PreTrainedModel, name: str, function: Callable[..., Any]) -> bool:

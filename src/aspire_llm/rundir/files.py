@@ -131,8 +131,8 @@ class Lines(Generic[T]):
     ) -> list[T]:
         """Compute the records that the file lacks, append them, and read all.
 
-        Items are computed `size` at a time (as many for each of several processes), as a whole or not at all, so that
-        a resumed run computes the same parts as an uninterrupted one.
+        Items are computed `size` at a time (as many for each of several processes that share them), as a whole
+        or not at all, so that a resumed run computes the same parts as an uninterrupted one.
 
         Args:
             folder: Of the file.
@@ -173,7 +173,7 @@ class Lines(Generic[T]):
         """
         rest = iter(items)
         with progress(title, total, done=done, unit="questions") as bar:
-            while part := list(islice(rest, size * processes().count)):  # enough for all of them
+            while part := list(islice(rest, size * processes().shares)):  # enough for all of them
                 file.write("".join(f"{self._line(record)}\n" for record in compute(part)).encode())
                 file.flush()
                 bar.update(len(part))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 # How results are computed, not what they are: a change moves them by rounding, and makes nothing again.
 HOW = (
     "device",
+    "sharding",
     "speed",
     "tracking",
     "stage1.tokens_per_pass",

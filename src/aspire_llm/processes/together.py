@@ -1,12 +1,4 @@
-"""The processes that work on one command, where `torchrun` or `accelerate launch` has started several.
-
-All of them run the same code on the same data. They part where batches are computed (`share`) and where gradients are
-(`add_up`); whatever is to be done once, writing above all, the main process does while the others wait (`once`). So at
-any place of the code all of them see the same files, and nothing that is written depends on how many they are.
-
-Gradients and results are those of adapters and texts, which are small: they travel through main memory (gloo), whatever
-device computes them.
-"""
+"""Several processes, over torch.distributed."""
 
 import os
 import signal
@@ -14,100 +6,35 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aspire_llm.errors import AspireError, ProcessLostError
+from aspire_llm.processes.alone import Item, Processes, Result, Sharding
+from aspire_llm.processes.launched import process_count, process_index
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+    from torch.distributed import ProcessGroup
 
 _PATIENCE = timedelta(days=7)  # a process that ends is noticed at once; one that works is waited for
 _GOES_ON = "the same command goes on from here, with any number of processes"
 
 
-def process_index() -> int:
-    """The number of this process among those that the launcher started, from 0, which is the main one."""
-    return int(os.environ["RANK"]) if process_count() > 1 else 0
-
-
-def process_count() -> int:
-    """How many processes the launcher started for this command."""
-    return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ and "WORLD_SIZE" in os.environ else 1
-
-
-def processes_here() -> int:
-    """How many of them share this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if process_count() > 1 else 1
-
-
-def process_index_here() -> int:
-    """The number of this process among those that share this machine."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if process_count() > 1 else 0
-
-
-class Processes:
-    """One process by itself, and what all commands ask of the processes that work on them.
-
-    Attributes:
-        index: The number of this one.
-        count: How many there are.
-    """
-
-    index, count = 0, 1
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the one that writes and speaks."""
-        return self.index == 0
-
-    def once(self, work: Callable[[], Result]) -> Result:
-        """Have the main process do something while the others wait; what it returns, for all of them.
-
-        Raises:
-            ProcessLostError: It failed in the main process, which raises what it failed with.
-        """
-        return work()
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-
-    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
-        """The results of all items in their order, for all processes; each is computed by one that is free.
-
-        Several processes begin with the last items: where these take longest, the short ones fill the gaps in the end.
-        """
-        return list(map(compute, items))
-
-    def stripe(self, items: Sequence[Item]) -> Sequence[Item]:
-        """This process's part of the items."""
-        return items
-
-    def gather(self, rows: "Tensor") -> "Tensor":
-        """The rows that all processes have, in main memory, in the order of the processes."""
-        return rows
-
-    def add_up(self, tensors: "Sequence[Tensor]") -> None:
-        """Put the sum over the processes in the place of each tensor."""
-
-
-class _Group(Processes):
+class Group(Processes):
     """Several processes, over torch.distributed."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "gloo") -> None:
         import torch.distributed as dist
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         self.index, self.count = process_index(), process_count()
+        self.shares = self.count
         self._alone = False
         self._jobs = 0
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _stopped)
         if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=_PATIENCE)
+            dist.init_process_group(backend, timeout=_PATIENCE)
         self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
         host = os.environ.get("MASTER_ADDR", "localhost")
         if self.is_main:
@@ -199,6 +126,45 @@ class _Group(Processes):
         return found
 
 
+class Sharded(Group):
+    """Several processes that have split one model: all of them compute everything, and the main one writes."""
+
+    def __init__(self, sharding: Sharding) -> None:
+        import torch
+        import torch.distributed as dist
+
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        super().__init__(backend)
+        self.shares, self.sharding = 1, sharding
+        self.weights: ProcessGroup = dist.new_group(backend=backend, timeout=_PATIENCE)
+
+    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
+        return Processes.share(self, items, compute)
+
+    def stripe(self, items: Sequence[Item]) -> Sequence[Item]:
+        return items
+
+    def gather(self, rows: "Tensor") -> "Tensor":
+        return rows
+
+    def add_up(self, tensors: "Sequence[Tensor]") -> None:
+        pass
+
+    def agree(self, tensors: "Sequence[Tensor]") -> None:
+        import torch.distributed as dist
+
+        assert not self._alone, "a split model computes with all processes, never within `once`"
+        with _none_lost():
+            for tensor in tensors:
+                sent = tensor.detach().contiguous()
+                dist.broadcast(sent, src=0, group=self.weights)
+                if sent.data_ptr() != tensor.data_ptr():
+                    tensor.copy_(sent)
+
+    def least(self, number: int) -> int:
+        return min(self._gather(number))
+
+
 @contextmanager
 def _none_lost() -> Iterator[None]:
     """Within, that another process has ended is one clear line."""
@@ -210,28 +176,18 @@ def _none_lost() -> Iterator[None]:
         raise ProcessLostError(f"another process of this command has ended; {_GOES_ON}") from error
 
 
-def _stopped(_number: int, _frame: object) -> NoReturn:
-    raise ProcessLostError(f"stopped from outside, as when another process of this command has ended; {_GOES_ON}")
-
-
-_group = cache(_Group)
-_together = Processes()
-
-
-def processes() -> Processes:
-    """Those that work on the command that runs now: one, but within `joined`."""
-    return _together
-
-
 @contextmanager
-def joined() -> Iterator[None]:
-    """Within, all processes that the launcher started work together, all of which must come here.
-
-    Elsewhere each works by itself: a program of several processes may have a predictor in each.
-    """
-    global _together
-    before, _together = _together, _group() if process_count() > 1 else _together
+def none_lost_in_passes() -> Iterator[None]:
+    """As `_none_lost`, around all that a split model computes, whose other errors stay what they are."""
     try:
         yield
-    finally:
-        _together = before
+    except AspireError:
+        raise
+    except RuntimeError as error:
+        if not any(transport in str(error) for transport in ("gloo", "NCCL", "Connection closed", "Connection reset")):
+            raise
+        raise ProcessLostError(f"another process of this command has ended; {_GOES_ON}") from error
+
+
+def _stopped(_number: int, _frame: object) -> NoReturn:
+    raise ProcessLostError(f"stopped from outside, as when another process of this command has ended; {_GOES_ON}")
