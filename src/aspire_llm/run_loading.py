@@ -12,19 +12,25 @@ from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.placement import Placement
 from aspire_llm.lm.read_states import StateRecorder
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Question
 
 
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
-    """The frozen model of a configuration."""
+    """The frozen model of a configuration, on another device where one is given."""
+    placement = None
+    if config.device_map is not None and device is None:
+        placement = Placement(config.device_map, config.max_memory, config.offload_folder)
     backbone = load_backbone(
         config.model,
         device=device or config.device,
         dtype=config.dtype,
         speed=config.speed,
         prompts=config.prompts,
+        quantization=config.quantization,
+        placement=placement,
     )
     check_readable(backbone)
     return backbone

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,6 +30,8 @@ from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted
 from aspire_llm.lm.model import Backbone, Speed
 from aspire_llm.lm.model_files import PRESETS, check_files, find_model, read_template
+from aspire_llm.lm.placement import Placement, spread
+from aspire_llm.lm.quantization import Bits, finish, settings_for
 from aspire_llm.lm.text import control_tokens
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
 from aspire_llm.processes import process_count, process_index_here
@@ -41,6 +44,8 @@ def load_backbone(
     dtype: str = "float32",
     speed: Speed = "fast",
     prompts: PromptsConfig | None = None,
+    quantization: Bits | None = None,
+    placement: Placement | None = None,
 ) -> Backbone:
     """Load a causal language model.
 
@@ -50,22 +55,31 @@ def load_backbone(
         dtype: Floating-point type of the weights.
         speed: See `Backbone`.
         prompts: How questions stand before it; None for plainly.
+        quantization: Bits in which its linear layers are held; None for those of its files.
+        placement: How its layers are spread, instead of `device`.
 
     Raises:
-        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder; or
-            it has no chat template where one is to be followed.
+        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder;
+            it has no chat template where one is to be followed; no package is installed that its quantisation takes;
+            or there is no room where its layers may be.
     """
-    place = resolve_device(device)
-    loaded, tokenizer = load(AutoModelForCausalLM, model, getattr(torch, dtype))
+    place = placement or resolve_device(device)
+    loaded, tokenizer = load(AutoModelForCausalLM, model, getattr(torch, dtype), quantization=quantization, place=place)
     check_vocabulary(loaded, tokenizer)
     chat = _chat_prompts(str(model), tokenizer, prompts) if prompts and prompts.format == "chat" else None
     if chat is not None:
         _check_chat_tokens(chat, loaded.get_input_embeddings().num_embeddings)
-    return Backbone(loaded.to(place), tokenizer, speed=speed, chat=chat)
+    return Backbone(loaded, tokenizer, speed=speed, chat=chat)
 
 
 def load(
-    kind: type[Any], model: str | Path, dtype: torch.dtype, what: str = "model"
+    kind: type[Any],
+    model: str | Path,
+    dtype: torch.dtype,
+    what: str = "model",
+    *,
+    quantization: Bits | None = None,
+    place: torch.device | Placement,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model with all of its weights, and its tokenizer, which is a fast one.
 
@@ -74,10 +88,13 @@ def load(
         model: As for `load_backbone`.
         dtype: Of the weights.
         what: What messages call it.
+        quantization: As for `load_backbone`.
+        place: The device of its weights, or how they are spread.
 
     Raises:
         ModelError: See `load_backbone`.
     """
+    name = f"{what} {str(model)!r}"
     found = find_model(model)
     if isinstance(found, Path) and found.is_file():
         with _quietly():
@@ -85,27 +102,38 @@ def load(
     if isinstance(found, Path):
         check_files(found)
     hint = f"; {PRESETS[str(model)].install} gives it without the hub" if str(model) in PRESETS else ""
-    with _quietly(), _in_one_line(f"cannot load {what} {str(model)!r}", hint):
-        _refuse_code(found, what)
+    with _quietly(), _in_one_line(f"cannot load {name}", hint):
+        config = _config_without_code(found, what)
+        settings = settings_for(name, config, quantization, dtype)
         tokenizer = AutoTokenizer.from_pretrained(found, trust_remote_code=False)
-        loaded, report = kind.from_pretrained(
+        read = partial(
+            kind.from_pretrained,
             found,
             dtype=dtype,
             trust_remote_code=False,
             weights_only=True,  # what is read by torch.load may hold tensors and nothing else
             ignore_mismatched_sizes=True,  # those are refused below, with their names
             output_loading_info=True,
+            **settings,
         )
-    name = f"{what} {str(model)!r}"
+        if isinstance(place, Placement):
+            loaded, report = spread(read, place, name)
+        elif settings or "quantization_config" in config:  # what is packed cannot be moved later
+            loaded, report = read(device_map={"": place})
+        else:
+            loaded, report = read()
+            loaded = loaded.to(place)
     _check_weights(name, loaded, report)
+    if getattr(loaded, "hf_quantizer", None) is not None:
+        finish(loaded, name)
     if not tokenizer.is_fast:
         slow = type(tokenizer).__name__
         raise ModelError(f"{name}: its tokenizer ({slow}) tells no offsets; one with a tokenizer.json is needed")
     return loaded, tokenizer
 
 
-def _refuse_code(model: Path | str, what: str) -> None:
-    """Where transformers itself knows the types, code of the repository is left aside; else it would be needed."""
+def _config_without_code(model: Path | str, what: str) -> dict[str, Any]:
+    """What config.json says; where transformers itself does not know the types, code would be needed: refused."""
     config, _ = PreTrainedConfig.get_config_dict(model)
     tokenizer = get_tokenizer_config(model)
     tokenizer_class = tokenizer.get("tokenizer_class")
@@ -121,6 +149,7 @@ def _refuse_code(model: Path | str, what: str) -> None:
                 f"{what} {str(model)!r}: its {part} needs code from its repository, which is never run; "
                 "use a model that transformers itself knows"
             )
+    return dict(config)
 
 
 def _check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:

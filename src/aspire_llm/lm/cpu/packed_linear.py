@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from aspire_llm.lm.memory import free_memory
+from aspire_llm.lm.quantization import is_packed
 from aspire_llm.lm.upstream import Conv1D, has_onednn, onednn_layout, onednn_product
 
 # Of the free memory, what packed copies of the weights may take.
@@ -111,12 +112,14 @@ def pack_linear_layers(model: nn.Module) -> bool:
     How much memory is free decides what they keep, never what they compute: a resumed run may find less.
 
     Returns:
-        Whether it was done: not on other devices and types.
+        Whether it was done: not on other devices and types, nor where weights are quantised or brought when needed.
     """
     layers: list[Any] = [module for module in model.modules() if type(module) in _PACKED_TYPES]
     if not layers or not has_onednn():
         return False
-    if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
+    parameters = list(model.parameters())
+    # Quantised weights may pass for float32.
+    if any(own.device.type != "cpu" or own.dtype != torch.float32 or is_packed(own) for own in parameters):
         return False
     keeps_copy = sum(layer.weight.nbytes for layer in layers) <= _MEMORY_SHARE * free_memory(torch.device("cpu"))
     for layer in layers:
