@@ -106,12 +106,17 @@ def test_lora_learns_on_disk_what_it_learns_in_memory(folder: Path, tmp_path: Pa
     assert [h.token_ids for row in ours for h in row] == [h.token_ids for row in expected for h in row]
 
 
-def test_recomputed_layers_are_brought_again_and_keep_their_hooks(folder: Path) -> None:
-    plain, spread = load_backbone(folder), load_backbone(folder, placement=ON_DISK)
+@pytest.mark.parametrize("share", ["all", "some"])
+def test_recomputed_layers_are_brought_again_and_keep_their_hooks(folder: Path, share: str) -> None:
+    plain = load_backbone(folder)
+    spread = load_backbone(folder, placement=ON_DISK if share == "all" else partly(folder))
+    hooked = [vars(layer).get("forward") for layer in spread.layers]
+    assert share == "all" or any(hooked), "layers themselves are hooked"
     expected = gradients(plain, adapted(plain).task)
     task = adapted(spread).task
     with spread.layers_recomputed():
         close(gradients(spread, task), expected)
+    assert [vars(layer).get("forward") for layer in spread.layers] == hooked
     close(gradients(spread, task), expected)
 
 
