@@ -390,7 +390,7 @@ def weights_under_two_names() -> None:
 def a_layout_without_gradients() -> None:
     """A 4-bit layer of bitsandbytes takes it where this attribute of its own is true, as on CPUs with bfloat16."""
     layers = pytest.importorskip("bitsandbytes.nn", reason="bitsandbytes is not installed")
-    layer = layers.Linear4bit(64, 64, compute_dtype=torch.float32, quant_type="nf4")
+    layer = layers.Linear4bit(64, 64, bias=False, compute_dtype=torch.float32, quant_type="nf4")
     layer.weight = layers.Params4bit(drawn(64, 64), requires_grad=False, quant_type="nf4").to("cpu")
     assert vars(layer)["support_avx512bf16_for_cpu"] in (True, False)
     layer.eval()
