@@ -12,8 +12,15 @@ from aspire_llm.lm.adapters import SoftPrompt
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.self_evaluation import evaluate_decoded
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.records import Question
+from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
+from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
+
+_PAIR = (7, 11)
+_TEXTS = ["Where?", "Where was the old piano built, and is it correct that it was never played?", "Who built it?"]
+_CONTEXT = "The old piano was built in a small town by the sea, long before the war."
 
 
 def encoder_of(backbone: Backbone) -> Encoder:
@@ -122,3 +129,19 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
     monkeypatch.setattr(Backbone, "forward", counted)
     return passes
+
+
+def everything(backbone: Backbone) -> tuple[list[tuple[int, ...]], list[Tensor]]:
+    """The answers, then their log-probabilities, verdicts, and losses and gradients of stages 1 and 3."""
+    model, prompts = adapted(backbone), prompts_of(backbone, _TEXTS, _CONTEXT)
+    decoded = beam_search(model, prompts, num_beams=4, max_new_tokens=8)
+    hypotheses = [h for own in decoded.hypotheses for h in own]
+    verdicts = evaluate_decoded(model, decoded, [own[0] for own in decoded.hypotheses], _PAIR)
+    task = task_loss(model, [TaskExample(prompt, (5, 6, 0)) for prompt in prompts])
+    verdict = verdict_loss(model, _PAIR, [VerdictExample(prompts[1], ((5, 6),), ((5, 8, 9), ()))])
+    gradients = (
+        torch.autograd.grad(loss.sum(), adapter.parameters())[0]
+        for loss, adapter in ((task, model.task), (verdict, model.self_evaluation))
+    )
+    log_probs = torch.tensor([log_prob for h in hypotheses for log_prob in h.token_log_probs])
+    return [h.token_ids for h in hypotheses], [log_probs, verdicts, task.detach(), verdict.detach(), *gradients]

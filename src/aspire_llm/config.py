@@ -17,6 +17,7 @@ from aspire_llm.processes import Sharding
 MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(KB|MB|GB|KiB|MiB|GiB)$")]
 
 
 class TrainingConfig(Section):
@@ -197,6 +198,11 @@ class RunConfig(Section):
             the matrices, ``fsdp`` the layers' weights, which come together layer by layer. Not set, each process has
             the whole model, and they share the work.
         dtype: Floating-point type of the frozen model; adapters are float32 throughout.
+        quantization: Bits in which the linear layers of the frozen model are held; by bitsandbytes, or torchao.
+        device_map: Spread the layers over GPUs, memory and disk as transformers does, instead of `device`.
+        max_memory: The most that `device_map` uses, by the number of a GPU or ``cpu``; of others, nothing. Empty: all
+            that is free.
+        offload_folder: Where it writes weights that it cannot read from their own files; None: in the cache folder.
         speed: ``fast``, or ``plain``: without the kernels that are faster on CPU. Changes results by rounding alone.
         tracking: Where losses and metrics go beside the run directory; none where it is not set.
     """
@@ -216,6 +222,10 @@ class RunConfig(Section):
     device: str = "auto"
     sharding: Sharding | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    quantization: Literal["8bit", "4bit"] | None = None
+    device_map: Literal["auto", "balanced", "sequential"] | None = None
+    max_memory: dict[Annotated[int, Field(ge=0)] | Literal["cpu"], MemorySize] = Field(default_factory=dict)
+    offload_folder: Path | None = None
     speed: Literal["fast", "plain"] = "fast"
     tracking: Literal["tensorboard", "wandb", "trackio", "mlflow"] | None = None
 
@@ -230,6 +240,12 @@ class RunConfig(Section):
             )
         if self.sharding == "tensor" and "lora" in (self.stage1.adapter, self.stage3.adapter):
             raise ValueError("sharding: tensor works with soft prompts only; choose adapter: soft_prompt, or fsdp")
+        if self.device_map is None and (self.max_memory or self.offload_folder):
+            raise ValueError("max_memory and offload_folder say what device_map may use; set device_map: auto, too")
+        if self.device_map is not None and self.device != "auto":
+            raise ValueError(f"device_map chooses devices, and device is {self.device}; set one of them")
+        if self.sharding is not None and (self.quantization is not None or self.device_map is not None):
+            raise ValueError("sharding splits a plain model; leave out quantization and device_map, or sharding")
         if not self.stage3.enabled and self.score.kind == "aspire" and self.score.alpha:
             raise ValueError(
                 "without stage 3 there is no verdict; set score.kind to fused, or score.alpha to 0 (likelihood alone)"

@@ -77,7 +77,7 @@ def with_changes(config: RunConfig, changes: Sequence[tuple[str, object]]) -> Ru
 def with_whole_paths(config: RunConfig) -> RunConfig:
     """The configuration with absolute paths, which mean the same wherever it is read; names and hub ids stay."""
     settings = flatten(config.model_dump(mode="json"))
-    named = ("data.path", "prompts.template", "rivals.judge")
+    named = ("data.path", "prompts.template", "rivals.judge", "offload_folder")
     paths = [(key, Path(settings[key])) for key in named if settings[key] is not None]
     for key in ("model", "rivals.nli_model"):
         text, path = settings[key], Path(settings[key] or "")

@@ -150,8 +150,9 @@ class Pipeline:
         outdated = stale(self.directory.changed, table)
         if earlier and not any(key == "seed" or key.startswith("data.") for key in self.directory.changed):
             check_data(self.folder, self.questions)
-        if earlier and not any(key == "model" or key.startswith("prompts.") for key in self.directory.changed):
-            check_model(self.folder, self.config.model, self.config.prompts)
+        others = ("model", "quantization")
+        if earlier and not any(key in others or key.startswith("prompts.") for key in self.directory.changed):
+            check_model(self.folder, self.config)
         if any(output.name == CUT_CONTEXTS for output in outdated):
             known = PROVENANCE.read(self.folder).data.contexts_cut if earlier else 0
             outdated = stale(self.directory.changed, table, contexts_cut=bool(known or self.model.contexts_cut))

@@ -97,7 +97,7 @@ class SelectivePredictor:
         """
         directory = RunDirectory.open(find_run(run))
         fitted = Fitted.read(directory.path, directory.config, target_risk, per)
-        check_model(directory.path, directory.config.model, directory.config.prompts)
+        check_model(directory.path, directory.config)
         return cls._on(load_model(directory.config, device), directory, fitted)
 
     @classmethod
@@ -118,8 +118,9 @@ class SelectivePredictor:
             directory = RunDirectory.open(find_run(run))
             config = directory.config
             fitted = Fitted.read(directory.path, config)
-            check_model(directory.path, config.model, config.prompts)
-            read_by = repr((config.model, config.prompts, config.dtype, config.speed, device or config.device))
+            check_model(directory.path, config)
+            where = device or (config.device, config.device_map, config.max_memory)
+            read_by = repr((config.model, config.prompts, config.dtype, config.quantization, config.speed, where))
             if read_by not in backbones:
                 backbones[read_by] = load_model(config, device)
             predictors.append(cls._on(backbones[read_by], directory, fitted, of=f"_{place}"))

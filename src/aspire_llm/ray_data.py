@@ -83,7 +83,7 @@ def predict_with_ray(
     run, layout = find_run(run).absolute(), layout or Layout()
     config = RunDirectory.open(run).config
     fitted = Fitted.read(run, config, target_risk, per)
-    check_model(run, config.model, config.prompts)
+    check_model(run, config)
     source, output = _whole(source), _whole(output)
     files = _files(source)
     made_from = (digest_of_run(run), target_risk, per, sorted(layout.fields or ()), layout.candidates, files)

@@ -12,6 +12,7 @@ from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.placement import Placement
 from aspire_llm.lm.read_states import StateRecorder
 from aspire_llm.lm.tokenization import EncodedPrompt, Encoder
 from aspire_llm.processes import processes
@@ -19,7 +20,10 @@ from aspire_llm.records import Question
 
 
 def load_model(config: RunConfig, device: str | None = None) -> Backbone:
-    """The frozen model of a configuration, split where the processes of the command split it."""
+    """The frozen model of a configuration, on another device where one is given, or split as the command splits it."""
+    placement = None
+    if config.device_map is not None and device is None:
+        placement = Placement(config.device_map, config.max_memory, config.offload_folder)
     backbone = load_backbone(
         config.model,
         device=device or config.device,
@@ -27,6 +31,8 @@ def load_model(config: RunConfig, device: str | None = None) -> Backbone:
         speed=config.speed,
         sharding=processes().sharding,
         prompts=config.prompts,
+        quantization=config.quantization,
+        placement=placement,
     )
     check_readable(backbone)
     return backbone

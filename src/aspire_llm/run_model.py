@@ -21,6 +21,7 @@ from aspire_llm.lm.batching import by_length
 from aspire_llm.lm.memory import device_name
 from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of
+from aspire_llm.lm.quantization import quantised_by
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.predictor import SelectivePredictor
 from aspire_llm.records import LabelledAnswer, Question, Split, UntunedAnswer
@@ -100,12 +101,14 @@ class RunModel:
     @property
     def provenance(self) -> Provenance:
         """What the run is made with and from."""
-        config, model = self._config, self.backbone.model.config.model_type
+        config, model = self._config, self.backbone.model
         digest = model_digest(config.model, config.prompts)
         return Provenance(
             versions=installed_versions(),
             seed=config.seed,
-            model=ModelFacts(config.model, model, self.backbone.num_parameters, digest),
+            model=ModelFacts(
+                config.model, model.config.model_type, self.backbone.num_parameters, digest, quantised_by(model)
+            ),
             data=DataFacts.of(config.data.source, self._questions, self.contexts_cut),
             hardware=HardwareFacts(device_name(self.backbone.device), platform.machine(), torch.get_num_threads()),
         )

@@ -118,7 +118,7 @@ def import_run(source: str, folder: Path, *, model: str | None = None) -> Path:
                     shutil.copyfile(found / name, new / name)
             (new / CONFIG).write_text(config.to_yaml(), encoding="utf-8")
             if model is not None:
-                check_model(new, config.model, config.prompts)
+                check_model(new, config)
             Fitted.read(new, config)  # whatever is broken is found now
     return folder
 

@@ -7,41 +7,16 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-import torch
 from conftest import ARCHITECTURES, tiny_model
-from reference import adapted, prompts_of
-from torch import Tensor, nn
+from reference import everything
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.lm import cpu
-from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone, Speed
-from aspire_llm.lm.self_evaluation import evaluate_decoded
-from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
-from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
-
-PAIR = (7, 11)
-TEXTS = ["Where?", "Where was the old piano built, and is it correct that it was never played?", "Who built it?"]
-CONTEXT = "The old piano was built in a small town by the sea, long before the war."
-
-
-def everything(backbone: Backbone) -> tuple[list[tuple[int, ...]], list[Tensor]]:
-    """The answers, then their log-probabilities, verdicts, and losses and gradients of stages 1 and 3."""
-    model, prompts = adapted(backbone), prompts_of(backbone, TEXTS, CONTEXT)
-    decoded = beam_search(model, prompts, num_beams=4, max_new_tokens=8)
-    hypotheses = [h for own in decoded.hypotheses for h in own]
-    verdicts = evaluate_decoded(model, decoded, [own[0] for own in decoded.hypotheses], PAIR)
-    task = task_loss(model, [TaskExample(prompt, (5, 6, 0)) for prompt in prompts])
-    verdict = verdict_loss(model, PAIR, [VerdictExample(prompts[1], ((5, 6),), ((5, 8, 9), ()))])
-    gradients = (
-        torch.autograd.grad(loss.sum(), adapter.parameters())[0]
-        for loss, adapter in ((task, model.task), (verdict, model.self_evaluation))
-    )
-    log_probs = torch.tensor([log_prob for h in hypotheses for log_prob in h.token_log_probs])
-    return [h.token_ids for h in hypotheses], [log_probs, verdicts, task.detach(), verdict.detach(), *gradients]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

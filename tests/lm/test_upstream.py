@@ -4,6 +4,7 @@ import inspect
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from conftest import tiny_model
 from jinja2.exceptions import SecurityError
 from peft import LoraConfig
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
 
 from aspire_llm.lm import upstream
 
@@ -337,6 +339,87 @@ def templates_in_a_sandbox() -> None:
     assert "no" not in upstream.compile_chat_template("{{ items.__class__ }}").render(**given)
     with pytest.raises(SecurityError):
         upstream.compile_chat_template("{{ items.append(1) }}").render(**given)
+
+
+def offloaded(folder: str) -> nn.Module:
+    """A tiny GPT-2, whose head is tied, of which everything lies on disk."""
+    tiny_model("gpt2", VOCABULARY).save_pretrained(folder)
+    return AutoModelForCausalLM.from_pretrained(folder, device_map="auto", max_memory={"cpu": 1000})
+
+
+@relies_on("execution_device")
+@relies_on("execution_devices")
+def where_hooks_bring_weights() -> None:
+    """`_hf_hook`, one hook or several in `hooks`, says in `execution_device` where; without one, weights lie there."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = offloaded(folder)
+        embedding = model.get_input_embeddings()
+        assert embedding.weight.is_meta
+        assert upstream.execution_device(embedding) == torch.device("cpu")
+        assert upstream.execution_devices(model) == {torch.device("cpu")}
+    assert upstream.execution_device(nn.Linear(1, 1, device="meta")) == torch.device("meta")
+    assert upstream.execution_device(nn.GELU()) is None
+
+
+@relies_on("leave_in_place")
+def an_argument_that_hooks_leave_alone() -> None:
+    """`skip_keys` of the hook of a whole model names arguments that it does not move; what stood there stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = offloaded(folder)
+        before = model._hf_hook.skip_keys
+        upstream.leave_in_place(model, "logits_to_keep")
+        stood = [before] if isinstance(before, str) else list(before)
+        assert model._hf_hook.skip_keys == [*stood, "logits_to_keep"]
+        assert stood
+        model._hf_hook.execution_device = torch.device("meta")
+        moved = model._hf_hook.pre_forward(model, input_ids=torch.ones(1), logits_to_keep=torch.ones(1))[1]
+        assert {name: tensor.device.type for name, tensor in moved.items()} == {
+            "input_ids": "meta",
+            "logits_to_keep": "cpu",
+        }
+    upstream.leave_in_place(nn.Linear(1, 1), "logits_to_keep")
+
+
+@relies_on("standing_in")
+def adapters_of_layers_whose_weights_are_away() -> None:
+    """peft would put them on no device; hooks find their weights again afterwards."""
+    lora = LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)
+    devices = []
+    for stand_in in (nullcontext, upstream.standing_in):
+        with tempfile.TemporaryDirectory() as folder:
+            model = offloaded(folder)
+            with stand_in(*([model] if stand_in is upstream.standing_in else [])):
+                model.add_adapter(lora)
+            devices.append({p.device.type for name, p in model.named_parameters() if "lora_" in name})
+            assert all(p.is_meta for name, p in model.named_parameters() if "lora_" not in name)
+    assert devices == [{"meta"}, {"cpu"}]
+
+
+@relies_on("tied_names")
+def weights_under_two_names() -> None:
+    """`all_tied_weights_keys` has the second name; after a pass, what lies on disk is not seen to be the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = offloaded(folder)
+        assert upstream.tied_names(model) == {"lm_head.weight"}
+        model(torch.arange(4)[None])
+        assert "lm_head.weight" in dict(model.named_parameters())
+
+
+@relies_on("keep_gradients")
+def a_layout_without_gradients() -> None:
+    """A 4-bit layer of bitsandbytes takes it where this attribute of its own is true, as on CPUs with bfloat16."""
+    layers = pytest.importorskip("bitsandbytes.nn", reason="bitsandbytes is not installed")
+    layer = layers.Linear4bit(64, 64, bias=False, compute_dtype=torch.float32, quant_type="nf4")
+    layer.weight = layers.Params4bit(drawn(64, 64), requires_grad=False, quant_type="nf4").to("cpu")
+    assert vars(layer)["support_avx512bf16_for_cpu"] in (True, False)
+    layer.eval()
+    upstream.keep_gradients(layer)
+    with torch.no_grad():
+        layer(drawn(3, 64))
+    x = drawn(3, 64, seed=1).requires_grad_()
+    plain = layer(torch.eye(64)).T
+    same(layer(x), x @ plain.T)
+    same(torch.autograd.grad(layer(x).sum(), x)[0], plain.sum(0).expand(3, -1))
 
 
 @pytest.mark.parametrize("name", upstream.__all__)

@@ -107,12 +107,15 @@ CHANGES: dict[str, Any] = {
     ),
     "seed": 1,
     "device": "cpu",
+    "device_map": "sequential",
     "dtype": "bfloat16",
     "speed": "plain",
 }
 UNCHANGED = {
     "sharding": "takes several processes; see tests/test_split_models.py",
     "tracking": "needs a package of its own; see tests/test_tracking.py",
+    "quantization": "needs a package of its own; see tests/lm/test_quantization.py",
+    "offload_folder": "takes device_map; see tests/lm/test_placement.py",
     "model": "another model is another run",
     "data.path": "other data are another run",
     "data.name": "other data are another run",

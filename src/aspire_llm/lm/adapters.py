@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_dict
+from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_dict, standing_in
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
@@ -139,7 +139,8 @@ class LoraAdapter:
             if name in getattr(model, "peft_config", {}):
                 model.delete_adapter(name)
             try:
-                model.add_adapter(lora_config, adapter_name=name)
+                with standing_in(model):
+                    model.add_adapter(lora_config, adapter_name=name)
             except ValueError as error:  # layers whose weights a model reads past their forward
                 kind = model.config.model_type
                 reason = str(error).splitlines()[0]

@@ -7,7 +7,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.upstream import is_stateful
+from aspire_llm.lm.quantization import rounding, rounds_activations
+from aspire_llm.lm.upstream import execution_device, is_stateful
 
 _REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "logits_to_keep")
 _CACHE_ARGUMENTS = ("past_key_values", "cache_params")  # what attention and what recurrent models call their state
@@ -85,8 +86,10 @@ def check_reading(model: PreTrainedModel) -> None:
     Raises:
         ModelError: The model's logits say so.
     """
-    token_ids = torch.arange(4, device=model.device)[None]
+    token_ids = torch.arange(4, device=execution_device(model.get_input_embeddings()))[None]
     kind = model.config.model_type
+    # In eight bits what comes later decides how activations are rounded; otherwise nothing here changes any rounding.
+    tolerance = rounding(model) if rounds_activations(model) else 1e-3
     expected = model(input_ids=token_ids, use_cache=False).logits
     if not expected.isfinite().all():
         raise ModelError(f"the weights of this {kind!r} model give logits that are not finite; get the model again")
@@ -95,5 +98,5 @@ def check_reading(model: PreTrainedModel) -> None:
         raise ModelError(f"models of type {kind!r} read token embeddings otherwise than tokens; use another")
     other_end = torch.cat([token_ids[:, :-1], token_ids[:, :1]], dim=1)
     logits = model(input_ids=other_end, use_cache=False).logits
-    if (logits - expected)[:, :-1].abs().max() > 1e-3 * expected.abs().max():
+    if (logits - expected)[:, :-1].abs().max() > tolerance * expected.abs().max():
         raise ModelError(f"this {kind!r} model sees tokens that come later (a masked LM); a causal one is needed")

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from aspire_llm.errors import ModelError
-from aspire_llm.lm.model_files import file_digest
+from aspire_llm.lm.model_files import cache_folder, file_digest
 
 _logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def converted(file: Path) -> Path:
     with file.open("rb") as opened:
         if opened.read(4) != b"GGUF":
             raise ModelError(f"{file} is no GGUF file (or a pointer of Git LFS); download it again")
-    folder = _cache() / "gguf" / file_digest(file)
+    folder = cache_folder() / "gguf" / file_digest(file)
     if folder.is_dir():
         return folder
     if find_spec("gguf") is None:
@@ -79,8 +79,3 @@ def _move(made: Path, folder: Path) -> None:
         if not folder.is_dir():
             raise
         shutil.rmtree(made)
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "aspire-llm"

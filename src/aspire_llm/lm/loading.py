@@ -7,12 +7,12 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
@@ -27,10 +27,12 @@ from aspire_llm.data_config import PromptsConfig
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted
+from aspire_llm.lm.loaded import check_vocabulary, check_weights
 from aspire_llm.lm.model import Backbone, Speed
 from aspire_llm.lm.model_files import PRESETS, check_files, find_model, read_template
-from aspire_llm.lm.sharding import check_device, let_go_of_the_rest, loaded_in_layers, tensor_split
-from aspire_llm.lm.text import control_tokens
+from aspire_llm.lm.placement import Placement, spread
+from aspire_llm.lm.quantization import Bits, finish, settings_for
+from aspire_llm.lm.sharding import TensorPart, check_device, let_go_of_the_rest, loaded_in_layers, tensor_split
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
 from aspire_llm.processes import Sharding, process_count, process_index_here
 
@@ -43,6 +45,8 @@ def load_backbone(
     speed: Speed = "fast",
     sharding: Sharding | None = None,
     prompts: PromptsConfig | None = None,
+    quantization: Bits | None = None,
+    placement: Placement | None = None,
 ) -> Backbone:
     """Load a causal language model.
 
@@ -53,19 +57,21 @@ def load_backbone(
         speed: See `Backbone`.
         sharding: How the processes of the command split the model, which is then computed as with ``plain``.
         prompts: How questions stand before it; None for plainly.
+        quantization: Bits in which its linear layers are held; None for those of its files.
+        placement: How its layers are spread, instead of `device`.
 
     Raises:
-        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder; or
-            it has no chat template where one is to be followed.
+        ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder;
+            it has no chat template where one is to be followed; no package is installed that its quantisation takes;
+            or there is no room where its layers may be.
     """
-    place = resolve_device(device)
     weights = getattr(torch, dtype)
     if sharding:
-        loaded, tokenizer = _load_part(model, weights, place, sharding)
+        loaded, tokenizer = _load_part(model, weights, resolve_device(device), sharding)
         speed = "plain"  # the faster ways on CPU lay out whole matrices
     else:
-        loaded, tokenizer = load(AutoModelForCausalLM, model, weights)
-        loaded.to(place)
+        place = placement or resolve_device(device)
+        loaded, tokenizer = load(AutoModelForCausalLM, model, weights, quantization=quantization, place=place)
     check_vocabulary(loaded, tokenizer)
     chat = chat_prompts(str(model), tokenizer, prompts) if prompts and prompts.format == "chat" else None
     if chat is not None:
@@ -79,12 +85,12 @@ def _load_part(
     """This process's part of a model on its device, and the tokenizer."""
     check_device(device)
     if sharding == "tensor":
-        part, own_tokenizer = load(AutoModelForCausalLM, model, dtype, tensor_device=device)
+        part, own_tokenizer = load(AutoModelForCausalLM, model, dtype, place=TensorPart(device))
         return let_go_of_the_rest(part), own_tokenizer
     tokenizers = []
 
     def whole() -> PreTrainedModel:
-        loaded, tokenizer = load(AutoModelForCausalLM, model, dtype)
+        loaded, tokenizer = load(AutoModelForCausalLM, model, dtype, place=torch.device("cpu"))
         tokenizers.append(tokenizer)
         return loaded
 
@@ -97,7 +103,8 @@ def load(
     dtype: torch.dtype,
     what: str = "model",
     *,
-    tensor_device: torch.device | None = None,
+    quantization: Bits | None = None,
+    place: torch.device | Placement | TensorPart,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model with all of its weights, and its tokenizer, which is a fast one.
 
@@ -106,11 +113,13 @@ def load(
         model: As for `load_backbone`.
         dtype: Of the weights.
         what: What messages call it.
-        tensor_device: Where this process's part of each matrix goes; None for the whole model in main memory.
+        quantization: As for `load_backbone`.
+        place: The device of its weights, how they are spread, or where this process's part of each matrix goes.
 
     Raises:
         ModelError: See `load_backbone`.
     """
+    name = f"{what} {str(model)!r}"
     found = find_model(model)
     if isinstance(found, Path) and found.is_file():
         with _quietly():
@@ -118,31 +127,43 @@ def load(
     if isinstance(found, Path):
         check_files(found)
     hint = f"; {PRESETS[str(model)].install} gives it without the hub" if str(model) in PRESETS else ""
-    with _quietly(), _in_one_line(f"cannot load {what} {str(model)!r}", hint):
-        refuse_code(found, what)
+    with _quietly(), _in_one_line(f"cannot load {name}", hint):
+        config = config_without_code(found, what)
+        settings = settings_for(name, config, quantization, dtype)
         tokenizer = AutoTokenizer.from_pretrained(found, trust_remote_code=False)
-        loaded, report = kind.from_pretrained(
+        read = partial(
+            kind.from_pretrained,
             found,
             dtype=dtype,
             trust_remote_code=False,
             weights_only=True,  # what is read by torch.load may hold tensors and nothing else
             ignore_mismatched_sizes=True,  # those are refused below, with their names
             output_loading_info=True,
-            distributed_config=tensor_split(kind, found, tensor_device) if tensor_device else None,
+            **settings,
         )
-    name = f"{what} {str(model)!r}"
-    _check_weights(name, loaded, report)
+        if isinstance(place, Placement):
+            loaded, report = spread(read, place, name)
+        elif isinstance(place, TensorPart):
+            loaded, report = read(distributed_config=tensor_split(kind, found, place.device))
+        elif settings or "quantization_config" in config:  # what is packed cannot be moved later
+            loaded, report = read(device_map={"": place})
+        else:
+            loaded, report = read()
+            loaded = loaded.to(place)
+    check_weights(name, loaded, report)
+    if getattr(loaded, "hf_quantizer", None) is not None:
+        finish(loaded, name)
     if not tokenizer.is_fast:
         slow = type(tokenizer).__name__
         raise ModelError(f"{name}: its tokenizer ({slow}) tells no offsets; one with a tokenizer.json is needed")
     return loaded, tokenizer
 
 
-def refuse_code(model: Path | str, what: str) -> None:
-    """Where transformers itself knows the types, code of the repository is left aside; else it would be needed.
+def config_without_code(model: Path | str, what: str) -> dict[str, Any]:
+    """What config.json says.
 
     Raises:
-        ModelError: It would be.
+        ModelError: transformers itself does not know the types, so that code of the repository would be needed.
     """
     config, _ = PreTrainedConfig.get_config_dict(model)
     tokenizer = get_tokenizer_config(model)
@@ -159,69 +180,7 @@ def refuse_code(model: Path | str, what: str) -> None:
                 f"{what} {str(model)!r}: its {part} needs code from its repository, which is never run; "
                 "use a model that transformers itself knows"
             )
-
-
-def _check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Refuse a model some of whose weights were not in its files, or that leaves some of its own parts' weights out."""
-    shapes = {key: (tuple(in_file), tuple(wanted)) for key, in_file, wanted in report["mismatched_keys"]}
-    for key, (in_file, wanted) in sorted(shapes.items()):
-        raise ModelError(
-            f"{name}: {_count(shapes)} of another shape than config.json says ({key} is {in_file}, not {wanted}); "
-            "config and weights are of different models: get both again"
-        )
-    if missing := sorted(report["missing_keys"]):
-        raise ModelError(
-            f"{name}: {_count(missing)} missing from its files ({_few(missing)}), and would be random; "
-            "get the whole model again"
-        )
-    if unexpected := sorted(key for key in report["unexpected_keys"] if _belongs_to_a_part(key, model)):
-        raise ModelError(
-            f"{name}: {_count(unexpected)} in its files that config.json has no place for ({_few(unexpected)}); "
-            "config and weights are of different models: get both again"
-        )
-    quantisation = getattr(model.config, "quantization_config", None)
-    if quantisation and getattr(model, "hf_quantizer", None) is None:
-        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else quantisation
-        raise ModelError(
-            f"{name}: its weights are quantised by {method!r}, which transformers does not know; use another"
-        )
-    if getattr(model, "_hf_peft_config_loaded", False):
-        raise ModelError(f"{name}: an adapter of peft, not a model; merge it into its model (merge_and_unload) first")
-
-
-def _belongs_to_a_part(key: str, model: PreTrainedModel) -> bool:
-    """Whether an unused weight is of a module that the model has; whole parts, such as another head, may stay out."""
-    modules = dict[str, nn.Module](model.named_modules())
-    names = key.split(".")
-    nearest = next(prefix for end in range(len(names), -1, -1) if (prefix := ".".join(names[:end])) in modules)
-    # Masks that the model makes by itself, and that checkpoints of GPT-2's time hold.
-    is_mask = names[-1] == "masked_bias" or names[-1] in dict(modules[nearest].named_buffers(recurse=False))
-    return nearest not in ("", model.base_model_prefix) and not is_mask
-
-
-def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that gives tokens, or a terminator, that the model has no embedding for.
-
-    Raises:
-        ModelError: With the token.
-    """
-    size = model.get_input_embeddings().num_embeddings
-    configured = model.config.get_text_config().eos_token_id
-    named = [("the tokenizer's eos_token", tokenizer.eos_token_id)]
-    named += [
-        ("config.json's eos_token_id", own) for own in (configured if isinstance(configured, list) else [configured])
-    ]
-    for name, token in named:
-        if token is not None and not 0 <= token < size:
-            raise ModelError(f"{name} is {token}, outside the vocabulary of {size} tokens; set it to one of them")
-    # Tokens that control never come from text, so the model may lack those that are not put around one.
-    harmless = control_tokens(tokenizer) - set(tokenizer("a")["input_ids"])
-    beyond = {token for token, number in tokenizer.get_vocab().items() if number >= size and number not in harmless}
-    if beyond:
-        raise ModelError(
-            f"the model has {size} embeddings, and none for {len(beyond)} tokens of its tokenizer "
-            f"({_few(sorted(beyond))}); use its own tokenizer, or save it after resize_token_embeddings"
-        )
+    return dict(config)
 
 
 def chat_prompts(model: str, tokenizer: PreTrainedTokenizerBase, prompts: PromptsConfig) -> ChatPrompts:
@@ -305,11 +264,3 @@ def _in_one_line(what: str, hint: str = "") -> Iterator[None]:
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"{what}: {lines[0]}{hint}") from error
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def _count(names: Any) -> str:
-    return f"{len(names)} weights are" if len(names) > 1 else "1 weight is"

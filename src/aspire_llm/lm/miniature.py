@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from aspire_llm.config import RunConfig
 from aspire_llm.lm.gguf import converted
-from aspire_llm.lm.loading import chat_prompts, quiet_loading, refuse_code, resolve_device
+from aspire_llm.lm.loading import chat_prompts, config_without_code, quiet_loading, resolve_device
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.model_files import find_model
 
@@ -24,7 +24,7 @@ def read_architecture(model: str | Path) -> tuple[PreTrainedConfig, PreTrainedTo
     with quiet_loading(f"cannot read the configuration of {str(model)!r}"):
         if isinstance(found, Path) and found.is_file():
             found = converted(found)
-        refuse_code(found, "model")
+        config_without_code(found, "model")
         return AutoConfig.from_pretrained(found), AutoTokenizer.from_pretrained(found, trust_remote_code=False)
 
 

@@ -36,9 +36,10 @@ from aspire_llm.lm.cpu import speed_up
 from aspire_llm.lm.masks import additive
 from aspire_llm.lm.memory import free_memory
 from aspire_llm.lm.prompt_format import PlainPrompts, PromptFormat
+from aspire_llm.lm.quantization import num_weights, rounding
 from aspire_llm.lm.sharding import agree_on_logits
 from aspire_llm.lm.text import TextCodec
-from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer
+from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer, execution_device, execution_devices, tied_names
 from aspire_llm.processes import Sharding, processes
 
 Speed: TypeAlias = Literal["fast", "plain"]
@@ -118,8 +119,8 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's weights are."""
-        return self._embedding.weight.device
+        """Where the model reads: where its embeddings are, or are brought."""
+        return execution_device(self._embedding) or self._embedding.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -129,7 +130,9 @@ class Backbone:
     @property
     def num_parameters(self) -> int:
         """Of the model itself, LoRA left out."""
-        return sum(p.numel() for name, p in self.model.named_parameters() if "lora_" not in name)
+        own = ((name, p) for name, p in self.model.named_parameters() if "lora_" not in name)
+        again = tied_names(self.model)  # which are seen to be the same only where they are in memory
+        return sum(num_weights(p) for name, p in own if not (p.is_meta and name in again))
 
     def embed(self, token_ids: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape dim"]:
         """Token embeddings with which the model computes what it computes with the ids."""
@@ -147,8 +150,7 @@ class Backbone:
 
     def same_logits(self, logits: Float[Tensor, "*shape"], expected: Float[Tensor, "*shape"]) -> bool:
         """Whether two ways to compute logits differ by no more than rounding does in the type of the weights."""
-        tolerance = 1e-3 if self.dtype in (torch.float32, torch.float64) else 0.1
-        return bool((logits - expected).abs().max() <= tolerance * expected.abs().max())
+        return bool((logits - expected).abs().max() <= rounding(self.model) * expected.abs().max())
 
     def decoding(self, positions: Int[Tensor, "batch branches"]) -> AbstractContextManager[None]:
         """Within, passes are those of decoding: many, of few rows each.
@@ -168,7 +170,8 @@ class Backbone:
         outputs: list[Tensor] = []
 
         def collect(_layer: nn.Module, _arguments: Any, output: Any) -> None:
-            outputs.append(output[0] if isinstance(output, tuple) else output)
+            states: Tensor = output[0] if isinstance(output, tuple) else output
+            outputs.append(states.to(self.device))  # layers may be elsewhere
 
         layers = self.layers
         wanted = range(len(layers)) if only is None else sorted(only)
@@ -191,13 +194,17 @@ class Backbone:
     def layers_recomputed(self) -> Iterator[None]:
         """Within, backward passes compute each layer's activations again instead of keeping them."""
         layers = self.layers
+        hooked = [vars(layer).get("forward") for layer in layers]  # by accelerate, where weights are brought
         try:
             for layer in layers:
                 layer.forward = partial(_recomputed, layer.forward)
             yield
         finally:
-            for layer in layers:
-                del layer.forward
+            for layer, forward in zip(layers, hooked, strict=True):
+                if forward is None:
+                    del layer.forward
+                else:
+                    layer.forward = forward
 
     @property
     def layers(self) -> list[nn.Module]:
@@ -248,10 +255,18 @@ class Backbone:
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
-            logits_to_keep=logits_at,
+            logits_to_keep=self.where_kept(logits_at),
         )
         logits: Tensor = output.logits.float()
         return logits
+
+    def where_kept(self, logits_at: Bool[Tensor, "batch rows"]) -> Bool[Tensor, "batch rows"]:
+        """Which logits are wanted, in memory where layers are on several devices: there any of them can look it up."""
+        return logits_at.cpu() if self._is_spread else logits_at
+
+    @cached_property
+    def _is_spread(self) -> bool:
+        return len(execution_devices(self.model)) > 1
 
 
 def _recomputed(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from aspire_llm.config import RunConfig
 from aspire_llm.data_config import PromptsConfig
 from aspire_llm.demo import MODEL_DIR
 from aspire_llm.errors import ConfigError, ModelError, RunDirectoryError
@@ -133,18 +135,35 @@ def read_template(path: Path) -> str:
         raise ConfigError(f"prompts.template {path}: not UTF-8; save it in that encoding") from error
 
 
-def check_model(run: Path, model: str, prompts: PromptsConfig) -> None:
+def check_model(run: Path, config: RunConfig) -> None:
     """Refuse a run whose model is no longer the one that it was made with.
 
     Raises:
-        RunDirectoryError: The files of the model, or the chat template, have changed.
+        ModelError: No package is installed that its quantisation takes.
+        RunDirectoryError: The files of the model, or the chat template, have changed, or another package would
+            quantise it than did.
     """
-    known = PROVENANCE.read(run).model.sha256 if PROVENANCE.exists(run) else None
+    if not PROVENANCE.exists(run):
+        return
+    model, prompts, facts = config.model, config.prompts, PROVENANCE.read(run).model
+    if config.quantization and facts.quantised_by:
+        from aspire_llm.lm.quantization import library_for
+
+        used, here = facts.quantised_by.split()[0], library_for(config.quantization)
+        if used != here:
+            raise RunDirectoryError(f"{run}: its model was quantised by {used}, here {here} would; pip install {used}")
+    known = facts.sha256
     if known and (found := model_digest(model, prompts)) and found != known:
         what = f"the model {model}" + (" or the chat template" if prompts.format == "chat" else "")
         raise RunDirectoryError(
             f"{run}: {what} has changed since this run was made; put the old files back, or make another run"
         )
+
+
+def cache_folder() -> Path:
+    """What is kept from one command to the next: `$XDG_CACHE_HOME/aspire-llm` (`~/.cache/aspire-llm`)."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "aspire-llm"
 
 
 def file_digest(path: Path) -> str:

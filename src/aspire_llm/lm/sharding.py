@@ -10,6 +10,7 @@ of their own would have them wait for each other for ever.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,17 @@ from aspire_llm.errors import ModelError
 from aspire_llm.lm.memory import give_back_freed
 from aspire_llm.lm.upstream import DistributedConfig, GradientCheckpointingLayer, has_tensor_plan
 from aspire_llm.processes import process_index_here, processes, processes_here, weights_group
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPart:
+    """This process's part of each matrix, by the model's own plan.
+
+    Attributes:
+        device: Where the parts go.
+    """
+
+    device: torch.device
 
 
 def check_device(device: torch.device) -> None:

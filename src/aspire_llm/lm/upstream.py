@@ -4,14 +4,15 @@ No other module imports these names, and `tests/lm/test_upstream.py` says of eac
 library that breaks one fails there by name. The versions that pass are the ceilings in pyproject.toml.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.cache_utils import CacheLayerMixin
@@ -35,6 +36,8 @@ __all__ = [
     "NewGELUActivation",
     "compile_chat_template",
     "exchange_attention",
+    "execution_device",
+    "execution_devices",
     "flash_attention",
     "flash_attention_backward",
     "get_peft_model_state_dict",
@@ -42,11 +45,15 @@ __all__ = [
     "has_onednn",
     "has_tensor_plan",
     "is_stateful",
+    "keep_gradients",
+    "leave_in_place",
     "onednn_layout",
     "onednn_product",
     "restore_attention",
     "sdpa_attention_forward",
     "set_peft_model_state_dict",
+    "standing_in",
+    "tied_names",
     "tokenizer_class_from_name",
 ]
 
@@ -133,3 +140,67 @@ def onednn_product(
     """x Wᵀ + b by oneDNN, for a weight laid out, contiguous, or a contiguous one transposed."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
+
+
+def tied_names(model: PreTrainedModel) -> set[str]:
+    """The names of weights that are others' under a second name."""
+    return set(getattr(model, "all_tied_weights_keys", None) or {})
+
+
+def execution_device(module: nn.Module) -> torch.device | None:
+    """Where a module computes: where accelerate's hook brings its weights, else where they are; None without any."""
+    for hook in _hooks(module):
+        if getattr(hook, "execution_device", None) is not None:
+            return torch.device(hook.execution_device)
+    return next((parameter.device for parameter in module.parameters(recurse=False)), None)
+
+
+def execution_devices(model: nn.Module) -> set[torch.device]:
+    """Where the modules of a model compute that have weights of their own."""
+    owners = (module for module in model.modules() if any(True for _ in module.parameters(recurse=False)))
+    return {device for module in owners if (device := execution_device(module)) is not None}
+
+
+def leave_in_place(model: nn.Module, argument: str) -> None:
+    """Have accelerate's hook of a whole model, if it has one, pass an argument on without moving it."""
+    for hook in _hooks(model):
+        keys = getattr(hook, "skip_keys", None) or []
+        hook.skip_keys = [*([keys] if isinstance(keys, str) else keys), argument]
+
+
+def _hooks(module: nn.Module) -> list[Any]:
+    hook = getattr(module, "_hf_hook", None)
+    return [] if hook is None else list(getattr(hook, "hooks", [hook]))
+
+
+@contextmanager
+def standing_in(model: nn.Module) -> Iterator[None]:
+    """Within, weights that accelerate's hooks bring have stand-ins, without memory, where they are brought.
+
+    peft puts the tensors of an adapter where those of its layer are; left alone, on no device at all.
+    """
+    away = [
+        (module, name, parameter)
+        for module in model.modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.is_meta
+    ]
+    try:
+        for module, name, parameter in away:
+            one = torch.empty(1, dtype=parameter.dtype, device=execution_device(module))
+            module._parameters[name] = nn.Parameter(one.expand(parameter.shape), requires_grad=False)
+        yield
+    finally:
+        for module, name, parameter in away:
+            module._parameters[name] = parameter
+
+
+def keep_gradients(model: nn.Module) -> None:
+    """Keep bitsandbytes from a layout of four-bit weights, on CPUs with bfloat16, whose product has no gradient.
+
+    Its layers take it at their first pass without gradient; from then on gradients would be lost without an error, and
+    activations rounded to bfloat16.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 no attribute that types know

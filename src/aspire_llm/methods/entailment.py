@@ -24,7 +24,7 @@ class EntailmentModel:
     """
 
     def __init__(self, name: str | Path, device: torch.device) -> None:
-        loaded = load(AutoModelForSequenceClassification, name, torch.float32, "NLI model")
+        loaded = load(AutoModelForSequenceClassification, name, torch.float32, "NLI model", place=device)
         self._model, self._tokenizer = loaded
         labels = {index: label.lower() for index, label in self._model.config.id2label.items()}
         entailment = [i for i, label in labels.items() if label.startswith("entail")]
@@ -33,7 +33,7 @@ class EntailmentModel:
                 f"NLI model {str(name)!r} has the labels {', '.join(labels.values())}; one is to be entailment"
             )
         self._entailment = entailment[0]
-        self._model.eval().to(device)
+        self._model.eval()
 
     def entails(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether each premise entails its hypothesis: entailment is the likeliest label."""

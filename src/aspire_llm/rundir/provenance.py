@@ -27,12 +27,14 @@ class ModelFacts:
         type: Its kind.
         parameters: Its own, without adapters.
         sha256: Digest of the files that it was read from; None where they were not at hand.
+        quantised_by: The package that holds its linear layers, its version and the form; None: they are plain.
     """
 
     name: str
     type: str
     parameters: int
     sha256: str | None = None
+    quantised_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 HOW = (
     "device",
     "sharding",
+    "device_map",
+    "max_memory",
+    "offload_folder",
     "speed",
     "tracking",
     "stage1.tokens_per_pass",
@@ -66,7 +69,7 @@ _DATA = (
 )
 
 OUTPUTS = (
-    Output("prompts", (), ("model", "dtype", "seed", "prompts", *_DATA)),
+    Output("prompts", (), ("model", "dtype", "quantization", "seed", "prompts", *_DATA)),
     # How much room a prompt has; where every context fits, that changes nothing.
     Output(
         CUT_CONTEXTS,
@@ -105,7 +108,7 @@ def stale(
         outputs: The table; a row stands after those it is made from.
         contexts_cut: Whether the room for a prompt matters, because some context does not fit.
     """
-    keys, found = [key for key in changed if key not in HOW], dict[str, Output]()
+    keys, found = [key for key in changed if not _covers(HOW, key)], dict[str, Output]()
     for output in outputs:
         if output.name == CUT_CONTEXTS and not contexts_cut:
             continue
@@ -121,7 +124,7 @@ def training_keys(changed: Iterable[str]) -> list[str]:
 
 def changes_figures(changed: Iterable[str]) -> bool:
     """Whether figures that were drawn from several runs (seeds, sweeps) no longer belong to this one."""
-    return any(key not in HOW and not _covers(SAID, key) for key in changed)
+    return any(not _covers((*HOW, *SAID), key) for key in changed)
 
 
 def _covers(keys: Sequence[str], key: str) -> bool:

@@ -147,7 +147,8 @@ class ExpandedCache(BranchCache):
         # A state that is no keys needs no mask of what it has read, and its layers take none.
         if backbone.cache_argument == "past_key_values" or rows.shape[1] == mask.shape[1]:
             arguments["attention_mask"] = mask.long()
-        output = backbone.model(inputs_embeds=rows, use_cache=cache is not None, logits_to_keep=logits_at, **arguments)
+        arguments["logits_to_keep"] = backbone.where_kept(logits_at)
+        output = backbone.model(inputs_embeds=rows, use_cache=cache is not None, **arguments)
         logits: Tensor = output.logits.float()
         return logits
 

@@ -70,6 +70,7 @@ class SlotLayer(CacheLayerMixin):
             room: Number of further slots.
         """
         self.length, self.capacity = other.length, other.length + room
+        rows = rows.to(other.keys.device)  # a layer may be elsewhere than the embeddings
         keys, values = other.keys[rows, :, : self.length], other.values[rows, :, : self.length]
         self.lazy_initialization(keys, values)
         self.keys[:, :, : self.length], self.values[:, :, : self.length] = keys, values

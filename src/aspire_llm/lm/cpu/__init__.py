@@ -14,6 +14,7 @@ from aspire_llm.lm.cpu.allocator import keep_few_kernels, keep_freed_memory
 from aspire_llm.lm.cpu.gelu import fuse_gelu
 from aspire_llm.lm.cpu.packed_linear import pack_linear_layers, packing
 from aspire_llm.lm.cpu.tree_attention import StoredLayer, TreePass, entered, install, uninstall
+from aspire_llm.lm.upstream import execution_devices
 
 __all__ = ["FastPaths", "keep_few_kernels", "speed_up"]
 
@@ -37,7 +38,7 @@ def speed_up(model: PreTrainedModel) -> "FastPaths":
     """
     fuse_gelu(model)
     pack_linear_layers(model)
-    if model.device.type == "cpu":
+    if _computes_on_cpu(model):
         keep_freed_memory()
     return FastPaths(model)
 
@@ -64,7 +65,7 @@ class FastPaths:
 
     def exchange_attention(self) -> bool:
         """Exchange the model's attention for one that `tree_attention` directs; False where that cannot be."""
-        return self._model.device.type == "cpu" and install(self._model)
+        return _computes_on_cpu(self._model) and install(self._model)
 
     def restore_attention(self) -> None:
         """Undo `exchange_attention`."""
@@ -88,3 +89,8 @@ class FastPaths:
         """
         dtype = self._model.get_input_embeddings().weight.dtype
         return entered(TreePass.plan(layers, sees, prompt_slots, among, dtype))
+
+
+def _computes_on_cpu(model: PreTrainedModel) -> bool:
+    """All of it, wherever its weights are kept."""
+    return {device.type for device in execution_devices(model)} == {"cpu"}

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from aspire_llm.lm.quantization import is_packed
 from aspire_llm.lm.upstream import Conv1D, has_onednn, onednn_layout, onednn_product
 
 # From here on, laying a weight out for one product costs a tenth of the product: not worth a layout that stays.
@@ -145,12 +146,14 @@ def pack_linear_layers(model: nn.Module) -> bool:
     """Let the frozen linear layers of a model in float32 on CPU use oneDNN, in place.
 
     Returns:
-        Whether it was done: not on other devices and types.
+        Whether it was done: not on other devices and types, nor where weights are quantised or brought when needed.
     """
     layers: list[Any] = [module for module in model.modules() if type(module) in _PACKED_TYPES]
     if not layers or not has_onednn():
         return False
-    if any(parameter.device.type != "cpu" or parameter.dtype != torch.float32 for parameter in model.parameters()):
+    parameters = list(model.parameters())
+    # Quantised weights may pass for float32.
+    if any(own.device.type != "cpu" or own.dtype != torch.float32 or is_packed(own) for own in parameters):
         return False
     holders = Counter(id(own) for module in model.modules() for own in module.parameters(recurse=False))
     for layer in layers:
