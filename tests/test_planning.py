@@ -12,7 +12,8 @@ from aspire_llm.config_files import with_changes
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.memory import PeakMemory
 from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
-from aspire_llm.planning import plan_run
+from aspire_llm.pipeline import run
+from aspire_llm.planning import is_long, plan_run
 from aspire_llm.planning.costs import Cost
 from aspire_llm.selection.risk_tests import RiskTarget
 
@@ -86,3 +87,24 @@ def test_the_command_says_time_memory_and_labels(
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"], "nothing is run or written"
     assert main(["plan", str(file), "--model", str(tmp_path / "nowhere")]) == 2
     assert "no such model" in capsys.readouterr().err
+
+
+def test_a_long_run_says_at_its_start_what_it_takes(
+    config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(config, tmp_path / "short")
+    assert "this takes about" not in capsys.readouterr().err
+    monkeypatch.setattr("aspire_llm.planning.plan._LONG", 1.0)
+    run(config, tmp_path / "long")
+    assert capsys.readouterr().err.count("aspire-llm: this takes about") == 1
+    samples = [(tmp_path / name / "samples.jsonl").read_bytes() for name in ("short", "long")]
+    assert samples[0] == samples[1], "a plan leaves nothing behind"
+    run(config, tmp_path / "long")
+    assert "this takes about" not in capsys.readouterr().err, "a finished run begins nothing"
+
+
+def test_what_is_long_is_counted_in_products(config: RunConfig) -> None:
+    once = with_changes(config, [("stage1.epochs", 1), ("stage3.epochs", 1)])
+    assert not is_long(once, 135_000_000, 10_000, "cpu")
+    assert is_long(once, 135_000_000, 20_000, "cpu")
+    assert not is_long(once, 135_000_000, 20_000, "cuda")

@@ -90,9 +90,9 @@ def _run(
     *,
     optional: bool,
 ) -> RunMetrics:
-    pipeline = Pipeline(directory)
+    pipeline, begins = Pipeline(directory), not directory.is_begun
     pipeline.begin()
-    for note in notes:
+    for note in (*notes, *(pipeline.introduction() if begins and not notes else ())):
         print(f"aspire-llm: {note}", file=sys.stderr)
     return pipeline.run(names, left_out, optional=optional)
 
@@ -164,6 +164,18 @@ class Pipeline:
             record(self.folder, self.model.provenance)
         EXAMPLES.write(self.folder, self.examples)
         self.directory.settle()
+
+    def introduction(self) -> tuple[str, ...]:
+        """Of a long run that one process takes: what it takes on this machine, in a sentence."""
+        if processes().count > 1 or self.config.sharding or self.config.device_map:
+            return ()
+        from aspire_llm.planning import is_long, plan_run
+
+        backbone = self.model.backbone
+        tokens = sum(len(prompt.token_ids) for own in self.model.prompts.values() for prompt in own)
+        if not is_long(self.config, backbone.num_parameters, tokens, backbone.device.type):
+            return ()
+        return (plan_run(self.config, (self.questions, self.examples)).sentence,)
 
     def run(
         self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = True

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import psutil
@@ -22,7 +23,11 @@ from aspire_llm.selection.risk_tests import RiskTarget
 
 _SHALLOW, _DEEP = 2, 6  # layers that jobs are measured on
 _SAMPLED = 256  # training questions whose lengths are looked at
+_LONG, _GPU_IN_CPUS = 5e13, 100  # products in some minutes of two cores, and how many times as many a GPU does
 _FORWARD = 1 / 3  # of a forward and backward pass, the forward one
+
+
+Data: TypeAlias = tuple[Mapping[Split, Sequence[Question]], Sequence[Question]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +98,35 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan_run(config: RunConfig) -> Plan:
+def plan_run(config: RunConfig, data: Data | None = None) -> Plan:
     """Plan a run: its data are read, its model's weights are not.
 
     Every job is done on two depths of the model with random weights, and goes on in a straight line from there.
 
     Args:
         config: Of the run.
+        data: Its questions by split and its few-shot examples, where they are at hand.
 
     Raises:
         AspireError: The data or the model cannot be read.
     """
-    questions, examples = load_splits(config)
+    questions, examples = data or load_splits(config)
     architecture, tokenizer = read_architecture(config.model)
     costs, facts = _costs(config, architecture, tokenizer, questions[Split.TRAIN], examples)
     return _planned(config, questions, costs, facts)
+
+
+def is_long(config: RunConfig, parameters: int, tokens: int, device: str) -> bool:
+    """Whether a run takes so long that half a minute for a plan is nothing: minutes, by the count of its products.
+
+    Args:
+        config: Of the run.
+        parameters: Of its model.
+        tokens: Of all prompts.
+        device: Where it computes.
+    """
+    passes = 3 * config.stage1.epochs + (3 * config.stage3.epochs if config.stage3.enabled else 0) + 6
+    return 2.0 * parameters * tokens * passes > _LONG * (_GPU_IN_CPUS if device.startswith("cuda") else 1)
 
 
 @dataclass(frozen=True, slots=True)
