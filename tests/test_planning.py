@@ -87,6 +87,9 @@ def test_the_command_says_time_memory_and_labels(
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"], "nothing is run or written"
     assert main(["plan", str(file), "--model", str(tmp_path / "nowhere")]) == 2
     assert "no such model" in capsys.readouterr().err
+    for setting in ("quantization=8bit", "device_map=auto"):
+        assert main(["plan", str(file), "--set", "device=auto", "--set", setting]) == 2
+        assert "a plan is of a plain model on one device" in capsys.readouterr().err
 
 
 def test_a_long_run_says_at_its_start_what_it_takes(

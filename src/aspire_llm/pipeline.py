@@ -167,11 +167,11 @@ class Pipeline:
 
     def introduction(self) -> tuple[str, ...]:
         """Of a long run that one process takes: what it takes on this machine, in a sentence."""
-        if processes().count > 1 or self.config.sharding or self.config.device_map:
-            return ()
-        from aspire_llm.planning import is_long, plan_run
+        from aspire_llm.planning import can_plan, is_long, plan_run
 
         backbone = self.model.backbone
+        if processes().count > 1 or not can_plan(self.config) or getattr(backbone.model, "hf_quantizer", None):
+            return ()
         tokens = sum(len(prompt.token_ids) for own in self.model.prompts.values() for prompt in own)
         if not is_long(self.config, backbone.num_parameters, tokens, backbone.device.type):
             return ()

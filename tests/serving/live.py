@@ -56,7 +56,7 @@ def live(runs: Sequence[str | Path], *, key: str | None = None, **settings: Any)
     finally:
         own.client.close()
         server.should_exit = True
-        thread.join(timeout=60)
+        thread.join(timeout=(server.config.timeout_graceful_shutdown or 0) + 30)  # it may wait for clients that long
     assert not thread.is_alive()
 
 

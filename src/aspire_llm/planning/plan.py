@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from aspire_llm.config import RunConfig, SelfEvaluationConfig
 from aspire_llm.data import load_splits
 from aspire_llm.data.cross_fitting import CrossFit, cross_fit
+from aspire_llm.errors import ConfigError
 from aspire_llm.lm.memory import device_name, free_memory
 from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
 from aspire_llm.lm.model import Backbone
@@ -108,12 +109,22 @@ def plan_run(config: RunConfig, data: Data | None = None) -> Plan:
         data: Its questions by split and its few-shot examples, where they are at hand.
 
     Raises:
-        AspireError: The data or the model cannot be read.
+        AspireError: The data or the model cannot be read, or the model is not held plainly by one process.
     """
     questions, examples = data or load_splits(config)
     architecture, tokenizer = read_architecture(config.model)
+    if not can_plan(config) or getattr(architecture, "quantization_config", None):
+        raise ConfigError(
+            "a plan is of a plain model on one device; leave out quantization, device_map and sharding, and take a "
+            "model whose files are not quantised"
+        )
     costs, facts = _costs(config, architecture, tokenizer, questions[Split.TRAIN], examples)
     return _planned(config, questions, costs, facts)
+
+
+def can_plan(config: RunConfig) -> bool:
+    """Whether the settings have the model held plainly on one device, as the measured layers are."""
+    return config.quantization is None and config.device_map is None and config.sharding is None
 
 
 def is_long(config: RunConfig, parameters: int, tokens: int, device: str) -> bool:
