@@ -269,23 +269,44 @@ def with_two_adapters() -> nn.Module:
     return model
 
 
+SOME_ADAPTERS = ([], ["one"], ["other"], ["one", "other"])
+
+
+def tuner_layers(model: nn.Module) -> list[upstream.BaseTunerLayer]:
+    return [module for module in model.modules() if isinstance(module, upstream.BaseTunerLayer)]
+
+
 @relies_on("BaseTunerLayer")
 def several_adapters_in_a_layer() -> None:
-    """Any of a layer's adapters can be active, several at once, or none, and the layer says which are."""
+    """Any of a layer's adapters can be active, several at once, or none, as peft itself has it."""
     model, tokens = with_two_adapters(), torch.tensor([[1, 2, 3]])
-    layers = [module for module in model.modules() if isinstance(module, upstream.BaseTunerLayer)]
-    assert layers
     logits = []
-    for names in ([], ["one"], ["other"], ["one", "other"]):
-        for layer in layers:
+    for names in SOME_ADAPTERS:
+        for layer in tuner_layers(model):
             layer.enable_adapters(bool(names))
             if names:
                 layer.set_adapter(names, inference_mode=True)
-        assert layers[0].disable_adapters == (not names)
-        assert not names or list(layers[0].active_adapters) == names
         logits.append(model(tokens).logits)
     same(logits[0], tiny_model("llama", VOCABULARY)(tokens).logits)
     assert all(not torch.allclose(logits[i], logits[j]) for i in range(4) for j in range(i))
+
+
+@relies_on("activate_adapters")
+@relies_on("active_adapters")
+def adapters_are_active_without_a_change_of_what_learns() -> None:
+    """What makes adapters active in a layer is two attributes of it, and which those are can be read again."""
+    tokens = torch.tensor([[1, 2, 3]])
+    for names in SOME_ADAPTERS:
+        theirs, ours = with_two_adapters(), with_two_adapters()
+        for layer in tuner_layers(theirs):
+            layer.enable_adapters(bool(names))
+            if names:
+                layer.set_adapter(names, inference_mode=True)
+        learns = [parameter.requires_grad for parameter in ours.parameters()]
+        upstream.activate_adapters(tuner_layers(ours), names)
+        assert torch.equal(ours(tokens).logits, theirs(tokens).logits)
+        assert {tuple(upstream.active_adapters(layer)) for layer in tuner_layers(ours)} == {tuple(names)}
+        assert [parameter.requires_grad for parameter in ours.parameters()] == learns
 
 
 @relies_on("get_peft_model_state_dict")

@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.upstream import BaseTunerLayer, Conv1D, get_peft_model_state_dict, standing_in
+from aspire_llm.lm.upstream import (
+    BaseTunerLayer,
+    Conv1D,
+    activate_adapters,
+    active_adapters,
+    get_peft_model_state_dict,
+    standing_in,
+)
 
 TASK, SELF_EVALUATION = "task", "self_eval"
 VERDICT_TEXT = "\nThis answer is"  # what LoRA's θs reads before the verdict; a soft prompt learns its own
@@ -145,7 +152,8 @@ class LoraAdapter:
                 kind = model.config.model_type
                 reason = str(error).splitlines()[0]
                 raise ModelError(f"no LoRA for {kind!r} models ({reason}); use adapter: soft_prompt") from error
-        _activate(model, [])
+        backbone.lora_layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        activate_adapters(backbone.lora_layers, [])
 
     @classmethod
     def initialise(cls, backbone: Backbone, name: str, config: TrainingConfig, seed: int) -> "LoraAdapter":
@@ -166,14 +174,13 @@ class LoraAdapter:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        model = self._backbone.model
-        some_layer = _tuner_layers(model)[0]
-        outer = [] if some_layer.disable_adapters else list(some_layer.active_adapters)
-        _activate(model, [*outer, self._name])
+        layers = self._backbone.lora_layers
+        outer = active_adapters(layers[0])
+        activate_adapters(layers, [*outer, self._name])
         try:
             yield
         finally:
-            _activate(model, outer)
+            activate_adapters(layers, outer)
 
     def parameters(self) -> list[nn.Parameter]:
         parameters = self._backbone.model.named_parameters()
@@ -227,19 +234,3 @@ def _linear_layers(model: nn.Module) -> list[str]:
         if isinstance(module, (nn.Linear, Conv1D)) and module is not head
     ]
     return [name for name in dict.fromkeys(names) if name not in _ROUTERS]
-
-
-def _tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
-    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
-
-
-def _activate(model: nn.Module, names: list[str]) -> None:
-    """Use exactly these adapters in forward passes; what learns stays as it is (peft would make the active ones)."""
-    layers = _tuner_layers(model)
-    learns = [(parameter, parameter.requires_grad) for layer in layers for parameter in layer.parameters()]
-    for layer in layers:
-        layer.enable_adapters(bool(names))
-        if names:
-            layer.set_adapter(names, inference_mode=True)
-    for parameter, requires_grad in learns:
-        parameter.requires_grad_(requires_grad)

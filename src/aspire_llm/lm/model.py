@@ -39,7 +39,14 @@ from aspire_llm.lm.prompt_format import PlainPrompts, PromptFormat
 from aspire_llm.lm.quantization import num_weights, rounding
 from aspire_llm.lm.sharding import agree_on_logits
 from aspire_llm.lm.text import TextCodec
-from aspire_llm.lm.upstream import Cache, GradientCheckpointingLayer, execution_device, execution_devices, tied_names
+from aspire_llm.lm.upstream import (
+    BaseTunerLayer,
+    Cache,
+    GradientCheckpointingLayer,
+    execution_device,
+    execution_devices,
+    tied_names,
+)
 from aspire_llm.processes import Sharding, processes
 
 Speed: TypeAlias = Literal["fast", "plain"]
@@ -67,6 +74,7 @@ class Backbone:
         takes_positions: Whether the positions of a pass can be given.
         sliding_window: How many positions the sliding layers look back over, their own included; None: all.
         expands: Whether a model that shares no prefixes was seen to read expanded branches rightly.
+        lora_layers: Those that LoRA adapters are in, of all adapters that the model has.
         fast: What is faster than the model's own ways; None where `speed` is plain.
         width: Width d of the token embeddings.
         num_embeddings: How many tokens have one.
@@ -104,6 +112,7 @@ class Backbone:
         self.cache_argument, self.takes_positions = cache_argument(model), takes_positions(model)
         self.sliding_window = sliding_window(model)
         self.expands = False
+        self.lora_layers: list[BaseTunerLayer] = []
         self.lock = RLock()
         self._has_slid = False
         self.width, self.num_embeddings = self._embedding.embedding_dim, self._embedding.num_embeddings

@@ -4,7 +4,7 @@ No other module imports these names, and `tests/lm/test_upstream.py` says of eac
 library that breaks one fails there by name. The versions that pass are the ceilings in pyproject.toml.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,8 @@ __all__ = [
     "FastGELUActivation",
     "GradientCheckpointingLayer",
     "NewGELUActivation",
+    "activate_adapters",
+    "active_adapters",
     "compile_chat_template",
     "exchange_attention",
     "execution_device",
@@ -171,6 +173,21 @@ def leave_in_place(model: nn.Module, argument: str) -> None:
 def _hooks(module: nn.Module) -> list[Any]:
     hook = getattr(module, "_hf_hook", None)
     return [] if hook is None else list(getattr(hook, "hooks", [hook]))
+
+
+def active_adapters(layer: BaseTunerLayer) -> list[str]:
+    """The adapters that a layer's forward uses."""
+    return [] if layer.disable_adapters else list(layer.active_adapters)
+
+
+def activate_adapters(layers: Sequence[BaseTunerLayer], names: list[str]) -> None:
+    """Have the forward of layers use exactly these adapters; what learns stays as it is.
+
+    peft's own way sets of every parameter whether it learns, which takes as long as a pass of few tokens.
+    """
+    for layer in layers:
+        layer._active_adapter = names
+        layer._disable_adapters = not names
 
 
 @contextmanager
