@@ -309,6 +309,23 @@ def adapters_are_active_without_a_change_of_what_learns() -> None:
         assert [parameter.requires_grad for parameter in ours.parameters()] == learns
 
 
+@relies_on("LoraLinear")
+def a_layer_with_low_rank_terms() -> None:
+    """x Wᵀ + Σ s x Aᵀ Bᵀ, of these attributes of the layer; a plain adapter has no variant, bias or dropout."""
+    layer = tuner_layers(with_two_adapters())[0]
+    assert type(layer) is upstream.LoraLinear
+    assert not layer.merged
+    x = drawn(3, layer.base_layer.in_features)
+    expected = layer.base_layer(x)
+    for name in ("one", "other"):
+        assert not layer.lora_variant.get(name)
+        assert layer.lora_bias[name] is False
+        assert type(layer.lora_dropout[name]) is nn.Identity
+        expected += layer.scaling[name] * (x @ layer.lora_A[name].weight.T) @ layer.lora_B[name].weight.T
+    upstream.activate_adapters([layer], ["one", "other"])
+    same(layer(x), expected)
+
+
 @relies_on("get_peft_model_state_dict")
 def state_of_one_adapter() -> None:
     """The tensors of one adapter, by names that do not hold its own."""

@@ -154,6 +154,8 @@ class LoraAdapter:
                 raise ModelError(f"no LoRA for {kind!r} models ({reason}); use adapter: soft_prompt") from error
         backbone.lora_layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
         activate_adapters(backbone.lora_layers, [])
+        if backbone.fast is not None:
+            backbone.fast.lora(backbone.lora_layers)
 
     @classmethod
     def initialise(cls, backbone: Backbone, name: str, config: TrainingConfig, seed: int) -> "LoraAdapter":

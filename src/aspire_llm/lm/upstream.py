@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora.layer import Linear as LoraLinear
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, PreTrainedModel
@@ -33,6 +34,7 @@ __all__ = [
     "DynamicCache",
     "FastGELUActivation",
     "GradientCheckpointingLayer",
+    "LoraLinear",
     "NewGELUActivation",
     "activate_adapters",
     "active_adapters",

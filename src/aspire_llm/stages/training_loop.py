@@ -22,6 +22,8 @@ from aspire_llm.rundir.writing import remove
 
 Example = TypeVar("Example")
 
+_WITHOUT_GRADIENT = 4  # times as many examples fit into a pass whose activations are not kept
+
 
 @dataclass(slots=True)
 class _Progress:
@@ -66,7 +68,7 @@ class TrainingLoop(Generic[Example]):
         self._config, self._seed = config, seed
         self._checkpoint, self._log = checkpoint, log
         self._optimizer, self._at = AdapterOptimizer(parameters, config), _Progress()
-        self._most = config.batch_size  # examples per pass; fewer once memory has run out
+        self._most = _WITHOUT_GRADIENT * config.batch_size  # examples per pass; fewer once memory has run out
 
     def fit(self, train: Sequence[Example], validation: Sequence[Example]) -> float:
         """Train, leave the parameters of the lowest validation loss in place, and return that loss.
@@ -79,8 +81,8 @@ class TrainingLoop(Generic[Example]):
             self._at = _Progress(**self._optimizer.load(self._checkpoint))
         config, at = self._config, self._at
         batches, held_out = (
-            training_batches(examples, self._length, config.batch_size, config.tokens_per_pass, seed=self._seed)
-            for examples in (train, validation)
+            training_batches(examples, self._length, most, config.tokens_per_pass, seed=self._seed)
+            for examples, most in ((train, config.batch_size), (validation, _WITHOUT_GRADIENT * config.batch_size))
         )
         with progress(self._title, config.epochs * len(batches), done=at.epoch * len(batches)) as bar:
             while at.epoch < config.epochs and at.epoch - at.best_epoch < config.patience:
@@ -118,24 +120,27 @@ class TrainingLoop(Generic[Example]):
 
     def _backward(self, batch: Batch[Example]) -> list[Tensor]:
         """The losses of this process's part of a batch, whose share of the gradient is in the parameters then."""
-        while True:
-            own: list[Tensor] = []
-            parts = parts_of(batch.passes, self._most)
-            try:
-                for part in parts:
-                    loss = self._loss(part)
-                    torch.autograd.backward(loss.sum() / batch.size)
-                    own.append(loss.detach())
-                return own
-            except RuntimeError as error:  # half of the batch's gradient may be there
-                self._optimizer.forget_gradient()
-                del own
-                self._most = smaller_after(error, len(parts[0]))
+
+        def loss(part: Sequence[Example]) -> Tensor:
+            own = self._loss(part)
+            torch.autograd.backward(own.sum() / batch.size)
+            return own.detach()
+
+        return self._by_passes(batch, loss)
 
     @torch.no_grad()
     def _mean(self, batches: Sequence[Batch[Example]]) -> float:
-        losses = [self._loss(part) for batch in batches for part in parts_of(batch.passes, self._most)]
-        return self._finite(_mean(losses))
+        return self._finite(_mean([own for batch in batches for own in self._by_passes(batch, self._loss)]))
+
+    def _by_passes(self, batch: Batch[Example], loss: Callable[[Sequence[Example]], Tensor]) -> list[Tensor]:
+        """The losses of this process's part of a batch, in more passes from where memory runs out on."""
+        while True:
+            parts = parts_of(batch.passes, self._most)
+            try:
+                return [loss(part) for part in parts]
+            except RuntimeError as error:  # half of the batch's gradient may be there
+                self._optimizer.forget_gradient()
+                self._most = smaller_after(error, len(parts[0]))
 
     def _finite(self, loss: float, gradient_norm: float = 0.0) -> float:
         if math.isfinite(loss + gradient_norm):

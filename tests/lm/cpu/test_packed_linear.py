@@ -61,7 +61,7 @@ def test_a_packed_copy_changes_no_bit(width: int, kind: Callable[[int, int], nn.
     assert pack_linear_layers(nn.Sequential(layer))
     for rows in (1, 2, 3, 10, 51, 127, 128, 300):
         x = torch.randn(rows, width)
-        layer._unpack()
+        layer.unpack()
         plain = layer(x)
         with packing(0):
             layer(x[:2])

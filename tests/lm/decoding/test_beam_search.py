@@ -215,7 +215,7 @@ def test_examples_are_read_once_for_all_batches(llama: Backbone, monkeypatch: py
     again = AdaptedModel(llama, frozen(soft_prompt(llama)))
     for layer in llama.model.modules():
         if isinstance(layer, PackedLinear):
-            layer._unpack()  # as in a new process
+            layer.unpack()  # as in a new process
             layer._packed = None
     resumed = beam_search(again, prompts[2:], num_beams=3, max_new_tokens=5).hypotheses[0]
     assert resumed == one_by_one[2], "what was read before must not matter, not even by rounding"

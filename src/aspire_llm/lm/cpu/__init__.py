@@ -12,9 +12,10 @@ from transformers import PreTrainedModel
 
 from aspire_llm.lm.cpu.allocator import keep_few_kernels, keep_freed_memory
 from aspire_llm.lm.cpu.gelu import fuse_gelu
+from aspire_llm.lm.cpu.low_rank import pack_low_rank
 from aspire_llm.lm.cpu.packed_linear import pack_linear_layers, packing
 from aspire_llm.lm.cpu.tree_attention import StoredLayer, TreePass, entered, install, uninstall
-from aspire_llm.lm.upstream import execution_devices
+from aspire_llm.lm.upstream import BaseTunerLayer, execution_devices
 
 __all__ = ["FastPaths", "keep_few_kernels", "speed_up"]
 
@@ -62,6 +63,10 @@ class FastPaths:
             positions: Of the next token of each branch.
         """
         return packing(int(positions.sum())) if positions.device.type == "cpu" else nullcontext()
+
+    def lora(self, layers: Sequence[BaseTunerLayer]) -> None:
+        """Prepare the layers of an adapter that was put into the model."""
+        pack_low_rank(layers)
 
     def exchange_attention(self) -> bool:
         """Exchange the model's attention for one that `tree_attention` directs; False where that cannot be."""

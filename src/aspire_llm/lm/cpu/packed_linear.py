@@ -9,7 +9,7 @@ matrix that is the token embeddings too is needed plainly, and gets a copy where
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -43,17 +43,50 @@ def packing(positions: int) -> Iterator[None]:
         _PACKING.reset(token)
 
 
-class _FrozenProduct(torch.autograd.Function):
-    """x Wᵀ + b, differentiable with respect to x alone."""
+class FrozenProduct(torch.autograd.Function):
+    """x Wᵀ + b + Σ s x Aᵀ Bᵀ, differentiable with respect to x and to all A and B, but not to W."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: "Packed") -> Tensor:
-        ctx.layer = layer
-        return layer.times(x)
+    def forward(ctx: Any, x: Tensor, layer: "Packed", scales: Sequence[float], *factors: Tensor) -> Tensor:
+        """The product.
+
+        Args:
+            ctx: Takes what the gradient needs.
+            x: `[*rows, in]`.
+            layer: Holds W and b.
+            scales: One s per low-rank term; there may be none.
+            factors: A `[r, in]` and B `[out, r]` of each term in turn.
+        """
+        layer.unpack()
+        product, rows = layer.times(x), x.flatten(0, -2)
+        inner = [add_low_rank(product, rows, *term) for term in zip(factors[::2], factors[1::2], scales, strict=True)]
+        ctx.layer, ctx.scales = layer, scales
+        ctx.save_for_backward(*((rows, *factors, *inner) if factors else ()))
+        return product
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return onednn_product(gradients[0].contiguous(), ctx.layer.matrix().T), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = gradients[0].contiguous()
+        of_x = ctx.layer.gradient_of(gradient) if ctx.needs_input_grad[0] else None
+        if not ctx.scales:
+            return of_x, None, None
+        (rows, *saved), many = ctx.saved_tensors, 2 * len(ctx.scales)
+        by_row, of_factors = gradient.flatten(0, -2), []
+        terms = zip(saved[:many:2], saved[1:many:2], saved[many:], ctx.scales, strict=True)
+        for number, (a, b, inner, scale) in enumerate(terms):
+            of_inner = (by_row @ b).mul_(scale)
+            if of_x is not None:
+                of_x.flatten(0, -2).addmm_(of_inner, a)
+            learns = ctx.needs_input_grad[3 + 2 * number]
+            of_factors += [of_inner.T @ rows, (by_row.T @ inner).mul_(scale)] if learns else [None, None]
+        return of_x, None, None, *of_factors
+
+
+def add_low_rank(product: Tensor, rows: Tensor, a: Tensor, b: Tensor, scale: float) -> Float[Tensor, "rows r"]:
+    """Add s x Aᵀ Bᵀ to a product in place, and return x Aᵀ."""
+    inner = rows @ a.T
+    product.flatten(0, -2).addmm_(inner, b.T, alpha=scale)
+    return inner
 
 
 class Packed(nn.Module):
@@ -80,8 +113,7 @@ class Packed(nn.Module):
     def forward(self, x: Float[Tensor, "*rows in"]) -> Float[Tensor, "*rows out"]:
         """x Wᵀ + b, differentiable with respect to x."""
         if x.requires_grad and torch.is_grad_enabled():
-            self._unpack()
-            differentiable: Tensor = _FrozenProduct.apply(x, self)  # type: ignore[no-untyped-call]
+            differentiable: Tensor = FrozenProduct.apply(x, self, ())  # type: ignore[no-untyped-call]
             return differentiable
         return self.times(x)
 
@@ -91,6 +123,12 @@ class Packed(nn.Module):
         if rows == 1:  # oneDNN's kernel for a single row rounds otherwise with a weight laid out
             return onednn_product(torch.stack([x, x]), self._forward_weight(rows), self.bias)[0]
         return onednn_product(x, self._forward_weight(rows), self.bias)
+
+    def gradient_of(self, gradient: Float[Tensor, "*rows out"]) -> Float[Tensor, "*rows in"]:
+        """The gradient of x, given that of x Wᵀ + b."""
+        if gradient.shape[:-1].numel() < _MANY_ROWS:  # oneDNN would lay the weight out for a single product
+            return gradient @ self.matrix()
+        return onednn_product(gradient, self.matrix().T)
 
     def __getstate__(self) -> dict[str, Any]:
         """With the plain weight: the layout of a kernel is neither copied nor stored."""
@@ -111,7 +149,7 @@ class Packed(nn.Module):
                 self._packed = onednn_layout(matrix)
         return self.matrix() if self._packed is None else self._packed
 
-    def _unpack(self) -> None:
+    def unpack(self) -> None:
         """Back to the plain weight, which gradients take."""
         if self._packed is not None and not self.tied:
             self._parameters["weight"], self._packed = _frozen(self.weight), None
