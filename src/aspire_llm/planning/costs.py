@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from statistics import median
 from typing import TypeAlias
 
+import numpy as np
 import torch
 
 from aspire_llm.config import RunConfig
@@ -14,16 +16,19 @@ from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, frozen, new_adapter, num_soft_tokens
 from aspire_llm.lm.answer_features import answer_states, spread_layers
 from aspire_llm.lm.decoding.beam_search import beam_search
+from aspire_llm.lm.decoding.hypotheses import Decoded
 from aspire_llm.lm.kept_prefixes import KeptPrefixes
 from aspire_llm.lm.memory import PeakMemory
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.self_evaluation import evaluate_decoded, num_positions
 from aspire_llm.lm.tokenization import EncodedPrompt
+from aspire_llm.selection.linear_readout import FIRST_STRENGTH, num_regressions, regression
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
 
 _ROUNDS = 3
 _FEW_STEPS, _MORE_STEPS = 2, 6
+_REGRESSED = 4096  # answers at most in a regression that is timed
 
 
 class Job(Enum):
@@ -32,6 +37,8 @@ class Job(Enum):
     TUNING = "forward and backward of stage 1"
     PROMPT = "reading the prompt and the first tokens of its beams"
     STEP = "a further token of its beams"
+    LONE_PROMPT = "the same as PROMPT, of a question alone"
+    LONE_STEP = "the same as STEP, of a question alone"
     STATES = "reading its answers for their states"
     LEARNING = "forward and backward of stage 3, the prefix read"
     LEARNING_AGAIN = "the same, the prefix kept"
@@ -104,13 +111,12 @@ def measure(backbone: Backbone, config: RunConfig, batch: Batch, done: Callable[
     for job, work, questions in jobs.in_order():
         costs[job] = replace(_cost(backbone, work, questions), kept=jobs.kept.num_bytes / questions)
         done()
-    few, more = costs[Job.PROMPT], costs[Job.STEP]  # of few steps and of more
-    step = max(0.0, more.seconds - few.seconds) / (_MORE_STEPS - _FEW_STEPS)
-    return {
-        **costs,
-        Job.PROMPT: Cost(max(0.0, few.seconds - _FEW_STEPS * step), few.peak),
-        Job.STEP: Cost(step, more.peak),
-    }
+    for prompt, step in ((Job.PROMPT, Job.STEP), (Job.LONE_PROMPT, Job.LONE_STEP)):
+        few, more = costs[prompt], costs[step]  # of few steps and of more
+        seconds = max(0.0, more.seconds - few.seconds) / (_MORE_STEPS - _FEW_STEPS)
+        costs[prompt] = Cost(max(0.0, few.seconds - _FEW_STEPS * seconds), few.peak)
+        costs[step] = Cost(seconds, more.peak)
+    return costs
 
 
 class _Jobs:
@@ -131,8 +137,12 @@ class _Jobs:
         config, many = self._config, len(self._batch.prompts)
         yield self._tuning()
         self._model = AdaptedModel(self._backbone, frozen(self._task))
-        yield Job.PROMPT, lambda: self._decode(_FEW_STEPS), many
-        yield Job.STEP, lambda: self._decode(_MORE_STEPS), many
+        for jobs, batch in (
+            ((Job.PROMPT, Job.STEP), self._batch),
+            ((Job.LONE_PROMPT, Job.LONE_STEP), self._batch.first(1)),
+        ):
+            for job, steps in zip(jobs, (_FEW_STEPS, _MORE_STEPS), strict=True):
+                yield job, partial(self._decode, batch, steps), len(batch.prompts)
         if config.states.enabled:
             yield Job.STATES, self._states, many
         if config.stage3.enabled:
@@ -148,9 +158,9 @@ class _Jobs:
         ]
         return Job.TUNING, lambda: torch.autograd.backward(task_loss(self._model, examples).mean()), len(examples)
 
-    def _decode(self, steps: int) -> object:
+    def _decode(self, batch: Batch, steps: int) -> Decoded:
         beams = self._config.stage2.num_beams
-        return beam_search(self._model, self._batch.prompts, num_beams=beams, max_new_tokens=steps)
+        return beam_search(self._model, batch.prompts, num_beams=beams, max_new_tokens=steps)
 
     def _states(self) -> object:
         layers = spread_layers(self._backbone.num_layers, self._config.states.num_layers)
@@ -173,8 +183,9 @@ class _Jobs:
         def learn(reader: KeptPrefixes) -> None:
             torch.autograd.backward(verdict_loss(model, pair, examples, read=reader.read).mean())
 
+        decoded = self._decode(self._batch, _FEW_STEPS)
+
         def judge() -> None:
-            decoded = beam_search(model, self._batch.prompts, num_beams=1, max_new_tokens=1)
             evaluate_decoded(model, decoded, [own[0] for own in decoded.hypotheses], pair)
 
         yield Job.LEARNING, lambda: learn(KeptPrefixes(backbone, 0)), len(examples)
@@ -192,3 +203,22 @@ def _cost(backbone: Backbone, work: Callable[[], object], questions: int) -> Cos
         backbone.wait()
         seconds.append(time.perf_counter() - started)
     return Cost(median(seconds) / questions, memory.peak())
+
+
+def readout_seconds(questions: int, answers: int, width: int, num_places: int) -> float:
+    """What choosing a read-out of states takes, by one regression of noise of either size.
+
+    Args:
+        questions: That it is learned from.
+        answers: To all of them.
+        width: Of a state.
+        num_places: Layers and positions that it is chosen from.
+    """
+    seconds = 0.0
+    for rows, count in zip((questions, answers), num_regressions(num_places), strict=True):
+        generator, some = np.random.default_rng(0), min(rows, _REGRESSED)
+        columns, correct = generator.standard_normal((some, width + 2)), generator.random(some) < 0.5
+        started = time.perf_counter()
+        regression(columns, correct, np.ones(some), FIRST_STRENGTH)
+        seconds += count * rows / some * (time.perf_counter() - started)
+    return seconds

@@ -1,6 +1,5 @@
 """`aspire-llm plan`: time and memory of each step of a run, and the labels that a guarantee takes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,11 +15,13 @@ from aspire_llm.errors import ConfigError
 from aspire_llm.lm.memory import device_name, free_memory
 from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
 from aspire_llm.lm.model import Backbone
-from aspire_llm.planning.costs import Batch, Costs, Job, measure
+from aspire_llm.lm.read_states import Position
+from aspire_llm.planning.costs import Batch, Costs, Job, measure, readout_seconds
 from aspire_llm.progress import progress
 from aspire_llm.records import Question, Split
 from aspire_llm.run_loading import new_encoder
 from aspire_llm.selection.risk_tests import RiskTarget
+from aspire_llm.stages.states_readout import answers_kept
 
 _SHALLOW, _DEEP = 2, 6  # layers that jobs are measured on
 _SAMPLED = 256  # training questions whose lengths are looked at
@@ -148,7 +149,8 @@ class _Facts:
         parameters, model_bytes: Of the whole model.
         process: Bytes of the process without a model; 0 on a GPU.
         device: Where it computes.
-        steps: Tokens that the search goes on for.
+        num_layers, width: Of its hidden states.
+        steps: Tokens that the search of a question goes on for, and that of the last of a batch.
         free: Bytes that are free there.
     """
 
@@ -156,7 +158,9 @@ class _Facts:
     model_bytes: int
     process: int
     device: str
-    steps: int
+    num_layers: int
+    width: int
+    steps: tuple[float, float]
     free: int
 
 
@@ -172,13 +176,13 @@ def _costs(
     measured: list[Costs] = []
     sizes: list[int] = []
     process = psutil.Process().memory_info().rss
-    with progress("measuring what the model's layers cost", 7 * len(depths)) as bar:
+    with progress("measuring what the model's layers cost", len(Job) * len(depths)) as bar:
         for depth in depths:
             backbone = miniature(architecture, tokenizer, depth, config)
             batch, steps = _batch(backbone, config, train, examples)
             measured.append(measure(backbone, config, batch, lambda: bar.update(1)))
             sizes.append(backbone.num_parameters)
-            bytes_each, device = backbone.dtype.itemsize, backbone.device
+            bytes_each, device, width = backbone.dtype.itemsize, backbone.device, backbone.width
             del backbone, batch
     beyond = (whole - depths[0]) / max(1, depths[-1] - depths[0])
     costs = {job: cost.towards(measured[-1][job], beyond) for job, cost in measured[0].items()}
@@ -188,6 +192,8 @@ def _costs(
         parameters * bytes_each,
         process if device.type == "cpu" else 0,
         device_name(device),
+        whole,
+        width,
         steps,
         free_memory(device),
     )
@@ -196,8 +202,12 @@ def _costs(
 
 def _batch(
     backbone: Backbone, config: RunConfig, train: Sequence[Question], examples: Sequence[Question]
-) -> tuple[Batch, int]:
-    """Questions of about the mean length, as many as are decoded together, and how long their search goes on."""
+) -> tuple[Batch, tuple[float, float]]:
+    """Questions of about the mean length, as many as are decoded together.
+
+    Beside them, for how many tokens after the first the beams of a question go on, and those of the last one: one more
+    than its reference has, and about twice as many, since other beams end later than the best.
+    """
     encoder = new_encoder(backbone, config, examples)
     places = np.linspace(0, len(train) - 1, min(len(train), _SAMPLED)).round().astype(int)
     prompts = sorted((encoder.prompt(train[i]) for i in places), key=lambda own: len(own.token_ids))
@@ -207,8 +217,9 @@ def _batch(
     ] or [()]
     middle, many = int(np.searchsorted(lengths, lengths.mean())), min(config.stage2.batch_size, len(prompts))
     start = max(0, min(middle - many // 2, len(prompts) - many))
-    longest = float(np.quantile([len(own) for own in references], 1 - 1 / (many + 1)))
-    steps = min(config.stage2.max_new_tokens, math.ceil(2 * longest) + 2)  # other beams end later than the best
+    ends = np.array([len(own) for own in references])
+    most = config.stage2.max_new_tokens - 1
+    steps = min(most, ends.mean() + 1), min(most, 2 * float(np.quantile(ends, 1 - 1 / (many + 1))) + 1)
     chosen = [references[(start + i) % len(references)] for i in range(max(many, 2 * config.stage2.num_beams))]
     return Batch(prompts[start : start + many], chosen), steps
 
@@ -217,7 +228,9 @@ def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], c
     own = cross_fit(questions[Split.TRAIN], config.stage2, seed=config.seed)
     sampled, validation = len(own.sampled), len(questions[Split.VALIDATION])
     calibration, test = len(questions[Split.CALIBRATION]), len(questions[Split.TEST])
-    decoding = costs[Job.PROMPT].seconds + facts.steps * costs[Job.STEP].seconds
+    typical, last = facts.steps
+    alone = max(0.0, last - typical) * costs[Job.LONE_STEP].seconds / config.stage2.batch_size  # once per batch
+    decoding = costs[Job.PROMPT].seconds + typical * costs[Job.STEP].seconds + alone
     untuned = costs[Job.PROMPT].seconds + config.stage2.max_new_tokens * costs[Job.STEP].seconds
     verdict = costs[Job.VERDICT].seconds if Job.VERDICT in costs else 0.0
     answered = calibration + test + (validation if config.score.kind == "fused" else 0)
@@ -239,7 +252,10 @@ def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], c
         stage("stage2", sampled + validation, decoding * (sampled + validation), Job.PROMPT, Job.STEP),
     ]
     if Job.STATES in costs:
-        stages.append(stage("states", sampled, costs[Job.STATES].seconds * sampled, Job.STATES))
+        layers = min(config.states.num_layers, facts.num_layers)
+        each = min(config.stage2.num_beams, answers_kept(sampled, layers, facts.width, config.states))
+        learned = readout_seconds(sampled, sampled * each, facts.width, len(Position) * layers)
+        stages.append(stage("states", sampled, costs[Job.STATES].seconds * sampled + learned, Job.STATES))
     if Job.LEARNING in costs:
         first, again = costs[Job.LEARNING].seconds, costs[Job.LEARNING_AGAIN].seconds
         seen = sampled + _FORWARD * validation

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 MIN_QUESTIONS = 20
 _NUM_FOLDS = 5
 _STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C, inverse regularisation
-_FIRST_STRENGTH = 1e-2  # with which layers and positions are compared
+FIRST_STRENGTH = 1e-2  # with which layers and positions are compared
 _FREEDOM = 10.0  # of the likelihood: its prior is that many times as wide as that of a state
 
 
@@ -136,10 +136,15 @@ def fit_readout(answers: LabelledStates, *, seed: int = 0) -> LinearReadout | In
     folds = deal_groups(answers.groups, [1.0] * _NUM_FOLDS, seed=seed)
     search = _Search(answers, folds[answers.questions])
     # Places are compared on the likeliest answers alone: a tenth of the work, and much the same order.
-    places = [_Setting(place, _FIRST_STRENGTH, Weighing.LIKELIEST) for place in range(answers.num_places)]
+    places = [_Setting(place, FIRST_STRENGTH, Weighing.LIKELIEST) for place in range(answers.num_places)]
     place = max(places, key=search.auroc).place
     settings = [_Setting(place, strength, weighing) for weighing in _WEIGHINGS for strength in _STRENGTHS]
     return search.fitted(max(settings, key=search.auroc))
+
+
+def num_regressions(num_places: int) -> tuple[int, int]:
+    """How many regressions `fit_readout` makes, of each question's likeliest answer and of all answers."""
+    return num_places * _NUM_FOLDS, len(_WEIGHINGS) * len(_STRENGTHS) * _NUM_FOLDS + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ class _Search:
         for fold in range(_NUM_FOLDS):
             own, others = self._folds[first] == fold, (self._folds != fold) & (weights > 0.0)
             if own.any():
-                coefficients, bias = _regression(
+                coefficients, bias = regression(
                     columns[others], answers.correct[others], weights[others], setting.strength
                 )
                 log_odds[own] = columns[first[own]] @ coefficients + bias
@@ -179,7 +184,7 @@ class _Search:
         """The read-out of all answers."""
         answers, columns, weights = self._answers, self._columns(setting.place), self._answers.weights(setting.weighing)
         learned = weights > 0.0
-        coefficients, bias = _regression(columns[learned], answers.correct[learned], weights[learned], setting.strength)
+        coefficients, bias = regression(columns[learned], answers.correct[learned], weights[learned], setting.strength)
         return LinearReadout(
             setting.place,
             coefficients[:-2].astype(np.float32),
@@ -202,7 +207,7 @@ def _finite(states: NDArray[np.floating]) -> Floats:
     return wide
 
 
-def _regression(columns: Floats, correct: NDArray[np.bool_], weights: Floats, strength: float) -> tuple[Floats, float]:
+def regression(columns: Floats, correct: NDArray[np.bool_], weights: Floats, strength: float) -> tuple[Floats, float]:
     """Coefficients `[d + 2]` and intercept for columns as they are, of which the last two are the likelihoods."""
     from sklearn.linear_model import LogisticRegression
 

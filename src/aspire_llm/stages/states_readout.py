@@ -54,7 +54,7 @@ def learn_states(
     if not backbone.shows_layers:
         return Infeasible("the model does not show what its layers give")
     layers = spread_layers(backbone.num_layers, config.num_layers)
-    kept = [list(own[: _answers_kept(len(prompts), len(layers), backbone.width, config)]) for own in samples]
+    kept = [list(own[: answers_kept(len(prompts), len(layers), backbone.width, config)]) for own in samples]
     states = _states(prompts, kept, lambda places, grid: read(places, grid, layers), batch_size)
     answers = [own for question in kept for own in question]
 
@@ -84,7 +84,7 @@ def _read_tokens(answer: SampledAnswer) -> tuple[int, ...]:
     return answer.token_ids if answer.terminated else answer.token_ids[:-1]
 
 
-def _answers_kept(num_questions: int, num_layers: int, width: int, config: StatesConfig) -> int:
+def answers_kept(num_questions: int, num_layers: int, width: int, config: StatesConfig) -> int:
     """Answers per question whose states fit the memory; 1 at least."""
     per_answer = len(Position) * num_layers * width * _BYTES
     return max(1, config.memory * 2**20 // (num_questions * per_answer))
