@@ -4,15 +4,44 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 from several_processes import ANSWERS, assert_same, end_of, launched, lines, losses, write_questions
 
 from aspire_llm.cli import main
+from aspire_llm.lm.memory import free_memory
+from aspire_llm.processes import process_index_here, processes_here
 from aspire_llm.results.samples import SAMPLES
 from aspire_llm.results.states import STATES
 from aspire_llm.selection import Infeasible
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("variables", "here", "index", "share"),
+    [
+        ({}, 1, 0, 8000),
+        ({"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2}, 2, 1, 4000),
+        ({"RANK": 3, "WORLD_SIZE": 4}, 4, 3, 2000),
+        ({"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1}, 4, 1, 2000),
+        ({"RANK": 3, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}, 2, 1, 4000),
+    ],
+)
+def test_memory_is_shared_with_all_that_may_be_on_the_machine(
+    variables: dict[str, int], here: int, index: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8000))
+    assert (processes_here(), process_index_here()) == (here, index)
+    assert free_memory(torch.device("cpu")) == share
+
 
 _SETTINGS = {
     "data.splits": "{train: 40, validation: 10, calibration: 30, test: 37}",
