@@ -4,23 +4,18 @@
 process of its own sees all memory, whoever allocates it, and nothing that an earlier job left behind.
 """
 
-import ctypes
 import gc
 import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from aspire_llm.lm.memory import PeakMemory, give_back_freed, taken_memory
 from benchmarks.models import model
-
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class Used:
 
 def both_sides(module: str, model_name: str, case: dict[str, Any]) -> tuple[Used, Used] | None:
     """Of ours and of the peer; None where the system does not tell (Linux does)."""
-    if not _RESET.exists():
+    if PeakMemory(torch.device("cpu")).peak() is None:
         return None
     return used(module, "ours", model_name, case), used(module, "peer", model_name, case)
 
@@ -57,41 +52,22 @@ def main(module: str, side: str, model_name: str, case: str) -> None:
     """Measure in this process."""
     arguments = json.loads(case)
     job = importlib.import_module(module).run_once
-    _, _, device = model_name.partition("@")
-    job(side, f"opt-tiny@{device}", **arguments)  # libraries load and make their own buffers
+    _, _, name = model_name.partition("@")
+    device = torch.device(name or "cpu")
+    job(side, f"opt-tiny@{name}", **arguments)  # libraries load and make their own buffers
     model(model_name)
     _give_back()
-    if device:
-        _on_gpu(partial(job, side, model_name, **arguments))
-        return
-    before = _status("VmRSS")
-    _RESET.write_text("5", encoding="ascii")  # the peak counts from here
+    before, memory = taken_memory(device), PeakMemory(device)
     job(side, model_name, **arguments)
-    peak = _status("VmHWM")
+    peak = memory.peak()
     _give_back()
-    print(peak - before, _status("VmRSS") - before)
-
-
-def _on_gpu(job: Callable[[], None]) -> None:
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    job()
-    peak = torch.cuda.max_memory_allocated()
-    _give_back()
-    print(peak - before, torch.cuda.memory_allocated() - before)
+    print(peak, taken_memory(device) - before)
 
 
 def _give_back() -> None:
     """Return what is free to the system, so that it does not count."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-
-
-def _status(key: str) -> int:
-    lines = _STATUS.read_text(encoding="ascii").splitlines()
-    kilobytes = next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
-    return int(kilobytes) * 1024
+    give_back_freed()
 
 
 if __name__ == "__main__":

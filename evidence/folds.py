@@ -6,7 +6,6 @@ the calibration questions, which fit none of what is compared, choose; the test 
 """
 
 import argparse
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,14 +17,10 @@ from aspire_llm.learning import Learning
 from aspire_llm.pipeline import Pipeline, run
 from aspire_llm.records import MethodScores, Prediction, Split
 from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, PREDICTIONS
-from aspire_llm.results.questions import EXAMPLES
-from aspire_llm.results.samples import SAMPLES
-from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.own import MARKER
-from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.samplers import Samplers
 from aspire_llm.selection import defined
 from aspire_llm.selection.pooled import PooledMethods
+from evidence.begun import begin_from
 from evidence.tasks import TASKS
 
 _FOLDS, _BEHIND, _PAPER = "folds", "folds, learned behind the answering θp", "the tuned questions"
@@ -50,12 +45,8 @@ def make(work: Path, task: str, seed: int, arm: str, changes: Sequence[tuple[str
     folder = folder_of(work, task, arm, seed)
     if arm == _BEHIND and not PREDICTIONS.exists(folder):
         sampled = folder_of(work, task, _FOLDS, seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in (MARKER, "config.yaml", SAMPLES.name, EXAMPLES.name, PROVENANCE.name):
-            shutil.copyfile(sampled / file, folder / file)
-        for adapter in sampled.glob("task*_adapter"):
-            shutil.copytree(adapter, folder / adapter.name, dirs_exist_ok=True)
-        learning = _BehindTheAnswering(Pipeline(RunDirectory.open(folder)))
+        adapters = [adapter.name for adapter in sampled.glob("task*_adapter")]
+        learning = _BehindTheAnswering(Pipeline(begin_from(sampled, folder, adapters)))
         learning.learn_states()
         if config.stage3.enabled:
             learning.learn_self_evaluation()

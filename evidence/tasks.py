@@ -1,4 +1,4 @@
-"""The tasks that claims are measured on: each a configuration beside this file, run from several seeds."""
+"""The tasks that claims are measured on: configurations beside this file, run from several seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ class Task:
     """One task.
 
     Attributes:
-        name: Of its configuration, its runs and its options.
+        name: Of its runs and its options.
         title: What the page calls it.
         setting: What is asked of which model, in a sentence or two.
         source: The option that says where its questions are, where they come from outside of the package.
         model: The option that says where its model is, where that is none of the package's presets.
-        changes: To the configuration, which is that of the name up to its hyphen.
+        settings_of: The task whose configuration it takes; None where it has one of its own, under its name.
+        changes: To the configuration.
         untuned: Whether its answers before tuning are what counts.
         labels: Labelled questions that are learned from and validated on; None where this is no point of their curve.
     """
@@ -30,6 +31,7 @@ class Task:
     setting: str
     source: str | None = None
     model: str | None = None
+    settings_of: str | None = None
     changes: tuple[tuple[str, object], ...] = ()
     untuned: bool = False
     labels: int | None = None
@@ -46,7 +48,7 @@ class Task:
             changes.append(("data.train", places[self.source]))
         if self.model is not None:
             changes.append(("model", places[self.model]))
-        return load_config(HERE / f"{self.name.partition('-')[0]}.yaml", changes)
+        return load_config(HERE / f"{self.settings_of or self.name}.yaml", changes)
 
 
 def _few_labels(train: int, validation: int) -> Task:
@@ -56,6 +58,7 @@ def _few_labels(train: int, validation: int) -> Task:
         f"facts-{labels}",
         f"World facts with {labels:,} labels",
         "",
+        settings_of="facts",
         changes=tuple((f"data.splits.{split}", size) for split, size in sizes.items()),
         labels=labels,
     )
@@ -85,6 +88,7 @@ TASKS = (
         "Reading, with questions that have no answer: SQuAD v2",
         "SmolLM2-135M-Instruct answers from a passage, or says nothing. Splits are cut by article.",
         source="squad2",
+        settings_of="squad",
     ),
     Task(
         "triviaqa",
@@ -97,6 +101,7 @@ TASKS = (
         "World facts with another model: Gemma 3 270M",
         "The base model (Q4_K_M, as float32), with the settings that were chosen for SmolLM2.",
         model="gemma",
+        settings_of="facts",
     ),
     Task(
         "examples",

@@ -4,7 +4,6 @@ Each way has a folder in WORK, with θs and what it says of the run's own answer
 """
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aspire_llm.config_files import with_changes
 from aspire_llm.data import load_splits
 from aspire_llm.learning import Learning
 from aspire_llm.lm.batching import by_length
@@ -20,17 +18,13 @@ from aspire_llm.lm.self_evaluation import log_self_evaluation
 from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.records import MethodScores, Prediction, Split
 from aspire_llm.results.predictions import PREDICTIONS, VALIDATION_PREDICTIONS
-from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES
 from aspire_llm.run_model import RunModel
-from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
-from aspire_llm.rundir.own import MARKER
-from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.typed import typed_lines
-from aspire_llm.rundir.writing import write_text
 from aspire_llm.selection import defined, selection_score
 from aspire_llm.selection.pooled import PooledMethods
+from evidence.begun import begin_from
 from evidence.ways import WAYS, Way, read_at
 
 _GIVEN = {Split.VALIDATION: VALIDATION_PREDICTIONS, Split.TEST: PREDICTIONS}
@@ -45,15 +39,9 @@ def verdicts_file(split: Split) -> Lines[float]:
 def learn(run: Path, folder: Path, name: str) -> None:
     """Learn θs in a way, and take down what it says."""
     way = WAYS[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in (MARKER, SAMPLES.name, EXAMPLES.name, PROVENANCE.name):
-        shutil.copyfile(run / file, folder / file)
-    for adapter in ("task_adapter", *(() if way.changes else ("self_eval_adapter",))):
-        shutil.copytree(run / adapter, folder / adapter, dirs_exist_ok=True)
-    config = with_changes(RunDirectory.open(run).config, list(way.changes))
-    write_text(folder / "config.yaml", config.to_yaml())
-    directory = RunDirectory.open(folder)
-    model = RunModel(directory, *load_splits(config))
+    adapters = ("task_adapter", *(() if way.changes else ("self_eval_adapter",)))
+    directory = begin_from(run, folder, adapters, way.changes)
+    model = RunModel(directory, *load_splits(directory.config))
     with read_at(model.backbone, way.depth):
         if not (folder / "self_eval_adapter").is_dir():
             learned_from = [prompt.question.id for prompt in model.sampled_prompts(Split.TRAIN)]

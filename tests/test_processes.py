@@ -2,13 +2,46 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 from several_processes import ANSWERS, assert_same, end_of, launched, lines, losses, write_questions
 
 from aspire_llm.cli import main
+from aspire_llm.lm.memory import free_memory
+from aspire_llm.processes import process_index_here, processes_here
+from aspire_llm.results.samples import SAMPLES
+from aspire_llm.results.states import STATES
+from aspire_llm.selection import Infeasible
+
+_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("variables", "here", "index", "share"),
+    [
+        ({}, 1, 0, 8000),
+        ({"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2}, 2, 1, 4000),
+        ({"RANK": 3, "WORLD_SIZE": 4}, 4, 3, 2000),
+        ({"RANK": 3, "WORLD_SIZE": 4, "LOCAL_RANK": 1}, 4, 1, 2000),
+        ({"RANK": 3, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}, 2, 1, 4000),
+    ],
+)
+def test_memory_is_shared_with_all_that_may_be_on_the_machine(
+    variables: dict[str, int], here: int, index: int, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in _VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8000))
+    assert (processes_here(), process_index_here()) == (here, index)
+    assert free_memory(torch.device("cpu")) == share
+
 
 _SETTINGS = {
     "data.splits": "{train: 40, validation: 10, calibration: 30, test: 37}",
@@ -122,6 +155,45 @@ def test_an_error_of_one_process_ends_all_with_its_message(arguments: list[str],
     assert process.returncode == 1
     assert err.decode().count("No space left on device") == 1
     assert "OSError" not in err.decode()  # nothing but the line
+
+
+_READ_OUT = """
+import sys
+from pathlib import Path
+from aspire_llm.pipeline import Pipeline
+from aspire_llm.processes import joined, processes
+from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.stages import states_readout
+
+by_length = states_readout.by_length
+
+def read(lengths, *others, **options):
+    found = by_length(lengths, *others, **options)
+    assert len(found) == (len(lengths) if processes().is_main else 0), len(found)
+    return found
+
+states_readout.by_length = read
+with joined():
+    Pipeline(RunDirectory.open(Path(sys.argv[1]))).learning.learn_states()
+"""
+
+
+@pytest.mark.slow
+def test_the_main_process_alone_holds_the_states_that_it_learns_from(by_one: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(_READ_OUT)
+    samples = [  # of so small a run, all are wrong
+        replace(own, answers=(replace(own.answers[0], correct=i % 2 == 0), *own.answers[1:]))
+        for i, own in enumerate(SAMPLES.read(by_one))
+    ]
+    for count in (1, 2):
+        run = tmp_path / str(count)
+        shutil.copytree(by_one, run)
+        SAMPLES.write(run, samples)
+        (run / STATES.name).unlink()
+        end_of(launched(count, run, program=[str(program)]))
+    assert not isinstance(STATES.read(tmp_path / "2"), Infeasible)
+    assert (tmp_path / "2" / STATES.name).read_bytes() == (tmp_path / "1" / STATES.name).read_bytes()
 
 
 _OWN_PREDICTORS = """

@@ -25,9 +25,11 @@ from transformers import (
 )
 
 from aspire_llm.cli import main
-from aspire_llm.errors import ModelError
-from aspire_llm.lm.loading import load_backbone
+from aspire_llm.errors import ConfigError, ModelError
+from aspire_llm.lm import loading
+from aspire_llm.lm.loading import load_backbone, resolve_device
 from aspire_llm.methods.entailment import EntailmentModel
+from aspire_llm.processes import Processes
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1044992\n"
 
@@ -269,3 +271,47 @@ def test_no_path_is_taken_for_a_hub_id(tmp_path: Path) -> None:
     for model in (tmp_path / "none", "./none", "~/none/at/all", "none.gguf"):
         with pytest.raises(ModelError, match="no such model"):
             load_backbone(model)
+
+
+class Two(Processes):
+    count = 2
+
+
+@pytest.fixture
+def second_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if two processes were on this machine, which had two GPUs, and this were the second of them."""
+    monkeypatch.setattr(loading, "processes", Two)
+    monkeypatch.setattr(loading, "process_count", lambda: 2)
+    monkeypatch.setattr(loading, "processes_here", lambda: 2)
+    monkeypatch.setattr(loading, "process_index_here", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+@pytest.mark.usefixtures("second_of_two")
+def test_processes_take_a_gpu_each(device: str) -> None:
+    assert resolve_device(device) == torch.device("cuda:1")
+
+
+@pytest.mark.usefixtures("second_of_two")
+def test_a_gpu_by_its_number_is_for_one_process_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"cuda:0 is one GPU, and 2 processes .* --set device=cuda"):
+        resolve_device("cuda:0")
+    monkeypatch.setattr(loading, "processes_here", lambda: 1)  # on two machines
+    assert resolve_device("cuda:0") == torch.device("cuda:0")
+    monkeypatch.undo()  # a program of several processes, each with a predictor
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    monkeypatch.setattr(loading, "processes_here", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+
+
+@pytest.mark.usefixtures("second_of_two")
+def test_that_is_said_in_a_line(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "--model", str(model_folder), "--data", "demo", "--set", "device=cuda:0"]
+    assert main([*arguments, "--output", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("aspire-llm: device: cuda:0 is one GPU")
+    assert "\n" not in said
+    assert not (tmp_path / "run").exists()

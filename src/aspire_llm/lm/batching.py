@@ -14,11 +14,21 @@ Result = TypeVar("Result")
 
 
 def by_length(
-    lengths: Sequence[int], batch_size: int, compute: Callable[[Sequence[int]], Sequence[Result]]
+    lengths: Sequence[int],
+    batch_size: int,
+    compute: Callable[[Sequence[int]], Sequence[Result]],
+    *,
+    main_only: bool = False,
 ) -> list[Result]:
     """Apply `compute` to batches of indices of about equally long items; results in the order of the items.
 
     Several processes share the batches. Where memory runs out, this batch and those after it are cut in half.
+
+    Args:
+        lengths: Of the items.
+        batch_size: Items of a batch at most.
+        compute: The results of the items with some indices.
+        main_only: Of several processes, the main one gets the results, and the others none.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -35,7 +45,9 @@ def by_length(
                 most = smaller_after(error, len(indices))
         return found
 
-    shared = processes().share(batches, results_of)
+    shared = processes().share(batches, results_of, main_only=main_only)
+    if main_only and not processes().is_main:
+        return []
     results = dict(zip(order, chain.from_iterable(shared), strict=True))
     return [results[i] for i in range(len(lengths))]
 

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from aspire_llm.data_config import PromptsConfig
-from aspire_llm.errors import ModelError
+from aspire_llm.errors import ConfigError, ModelError
 from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.gguf import converted
 from aspire_llm.lm.loaded import check_vocabulary, check_weights
@@ -34,7 +34,7 @@ from aspire_llm.lm.placement import Placement, spread
 from aspire_llm.lm.quantization import Bits, finish, settings_for
 from aspire_llm.lm.sharding import TensorPart, check_device, let_go_of_the_rest, loaded_in_layers, tensor_split
 from aspire_llm.lm.upstream import get_tokenizer_config, tokenizer_class_from_name
-from aspire_llm.processes import Sharding, process_count, process_index_here
+from aspire_llm.processes import Sharding, process_count, process_index_here, processes, processes_here
 
 
 def load_backbone(
@@ -64,6 +64,7 @@ def load_backbone(
         ModelError: It does not exist, is broken or incomplete, needs code of its own, or is not a supported decoder;
             it has no chat template where one is to be followed; no package is installed that its quantisation takes;
             or there is no room where its layers may be.
+        ConfigError: See `resolve_device`.
     """
     weights = getattr(torch, dtype)
     if sharding:
@@ -210,7 +211,17 @@ def _check_chat_tokens(chat: ChatPrompts, size: int) -> None:
 
 
 def resolve_device(device: str) -> torch.device:
-    """The torch device of a name; ``auto`` is CUDA where there is one. Processes on one machine take a GPU each."""
+    """The torch device of a name; ``auto`` is CUDA where there is one. Processes on one machine take a GPU each.
+
+    Raises:
+        ConfigError: Several processes on one machine, which work on one command, are given one GPU.
+        ModelError: There is no such device.
+    """
+    if device.startswith("cuda:") and processes().count > 1 and processes_here() > 1:
+        raise ConfigError(
+            f"device: {device} is one GPU, and {processes_here()} processes are on this machine; leave the number out, "
+            "and each takes its own (aspire-llm run … --set device=cuda)"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and process_count() > 1 and torch.cuda.device_count() > 1:

@@ -31,6 +31,15 @@ def give_back_freed() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def taken_memory(device: torch.device) -> int:
+    """Bytes that torch takes of a GPU now, or else the process of main memory.
+
+    Raises:
+        OSError: The system does not tell; Linux does.
+    """
+    return int(torch.cuda.memory_allocated(device)) if device.type == "cuda" else _resident("VmRSS")
+
+
 class PeakMemory:
     """The most memory that is taken from now on, above what is taken now.
 
@@ -40,14 +49,13 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._before = device, 0
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self._before = torch.cuda.memory_allocated(device)
-            return
-        give_back_freed()
         with contextlib.suppress(OSError):
-            _RESET.write_text("5", encoding="ascii")  # the peak counts from here
-            self._before = _resident("VmRSS")
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            else:
+                give_back_freed()
+                _RESET.write_text("5", encoding="ascii")  # the peak counts from here
+            self._before = taken_memory(device)
 
     def peak(self) -> int | None:
         """Bytes; None where the system does not tell (Linux does)."""

@@ -51,7 +51,7 @@ def check_device(device: torch.device) -> None:
     if torch.cuda.device_count() < processes_here():
         raise ModelError(
             f"sharding takes a GPU for each process: {processes_here()} processes are on this machine, and "
-            f"{torch.cuda.device_count()} GPUs; start fewer"
+            f"{torch.cuda.device_count()} GPUs; start fewer, or have LOCAL_WORLD_SIZE say how many there are on each"
         )
     torch.cuda.set_device(device)
 

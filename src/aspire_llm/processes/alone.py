@@ -40,10 +40,17 @@ class Processes:
     def wait(self) -> None:
         """Until all processes are here."""
 
-    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
-        """The results of all items in their order, for all processes; each is computed by one that is free.
+    def share(
+        self, items: Sequence[Item], compute: Callable[[Item], Result], *, main_only: bool = False
+    ) -> list[Result]:
+        """The results of all items in their order; each is computed by one process that is free.
 
         Several processes begin with the last items: where these take longest, the short ones fill the gaps in the end.
+
+        Args:
+            items: Of which all processes have the same.
+            compute: The result of one.
+            main_only: The main process gets the results, and the others none; else all get them.
         """
         return list(map(compute, items))
 

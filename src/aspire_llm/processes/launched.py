@@ -14,10 +14,10 @@ def process_count() -> int:
 
 
 def processes_here() -> int:
-    """How many of them share this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if process_count() > 1 else 1
+    """How many of them share this machine: all, where the launcher does not say, so that memory is enough."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", process_count())) if process_count() > 1 else 1
 
 
 def process_index_here() -> int:
     """The number of this process among those that share this machine."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if process_count() > 1 else 0
+    return int(os.environ.get("LOCAL_RANK", process_index() % processes_here())) if process_count() > 1 else 0

@@ -62,7 +62,9 @@ class Group(Processes):
             self._broadcast((done, result))
         return result
 
-    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
+    def share(
+        self, items: Sequence[Item], compute: Callable[[Item], Result], *, main_only: bool = False
+    ) -> list[Result]:
         if self._alone:
             return super().share(items, compute)
         self._jobs += 1
@@ -73,11 +75,11 @@ class Group(Processes):
             with _none_lost():
                 mine = self.count - 1 + self._taken.add(key, 1)
         everything: dict[int, Result] = {}
-        for own in self._gather(found):
+        for own in self._gather_in_main(found) if main_only else self._gather(found):
             everything |= own
         if self.is_main:
             self._taken.delete_key(key)
-        return [everything[place] for place in range(len(items))]
+        return [everything[place] for place in sorted(everything)]
 
     def stripe(self, items: Sequence[Item]) -> Sequence[Item]:
         return items if self._alone else items[self.index :: self.count]
@@ -125,6 +127,15 @@ class Group(Processes):
             dist.all_gather_object(found, value, group=self._group)
         return found
 
+    def _gather_in_main(self, value: Result) -> list[Result]:
+        """What all processes give, in the main one; nothing in the others."""
+        import torch.distributed as dist
+
+        found: list[Any] | None = [None] * self.count if self.is_main else None
+        with _none_lost():
+            dist.gather_object(value, found, dst=0, group=self._group)
+        return found or []
+
 
 class Sharded(Group):
     """Several processes that have split one model: all of them compute everything, and the main one writes."""
@@ -138,8 +149,14 @@ class Sharded(Group):
         self.shares, self.sharding = 1, sharding
         self.weights: ProcessGroup = dist.new_group(backend=backend, timeout=_PATIENCE)
 
-    def share(self, items: Sequence[Item], compute: Callable[[Item], Result]) -> list[Result]:
-        return Processes.share(self, items, compute)
+    def share(
+        self, items: Sequence[Item], compute: Callable[[Item], Result], *, main_only: bool = False
+    ) -> list[Result]:
+        if self.is_main or not main_only:
+            return Processes.share(self, items, compute)
+        for item in items:
+            compute(item)
+        return []
 
     def stripe(self, items: Sequence[Item]) -> Sequence[Item]:
         return items

@@ -16,6 +16,7 @@ from aspire_llm.lm.cache import TokenGrid
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.read_states import Position
 from aspire_llm.lm.tokenization import EncodedPrompt
+from aspire_llm.processes import processes
 from aspire_llm.progress import progress
 from aspire_llm.records import LabelledAnswer, SampledAnswer
 from aspire_llm.results.states import StatesReadout
@@ -37,7 +38,7 @@ def learn_states(
     batch_size: int,
     seed: int,
 ) -> StatesReadout | Infeasible:
-    """Learn the read-out from the answers of stage 2.
+    """Learn the read-out from the answers of stage 2, whose states the main process alone holds.
 
     Args:
         backbone: The model.
@@ -62,17 +63,15 @@ def learn_states(
         position, layer = divmod(place, len(layers))
         return states[:, position, layer]
 
-    found = fit_readout(
-        LabelledStates(
-            at,
-            num_places=len(Position) * len(layers),
-            correct=np.array([own.correct for own in answers]),
-            likelihoods=np.array([own.answer.likelihoods for own in answers]),
-            questions=np.repeat(np.arange(len(kept)), [len(own) for own in kept]),
-            groups=[prompt.question.cluster for prompt in prompts],
-        ),
-        seed=seed,
+    labelled = LabelledStates(
+        at,
+        num_places=len(Position) * len(layers),
+        correct=np.array([own.correct for own in answers]),
+        likelihoods=np.array([own.answer.likelihoods for own in answers]),
+        questions=np.repeat(np.arange(len(kept)), [len(own) for own in kept]),
+        groups=[prompt.question.cluster for prompt in prompts],
     )
+    found = processes().once(lambda: fit_readout(labelled, seed=seed))
     if isinstance(found, Infeasible):
         return found
     position, layer = divmod(found.place, len(layers))
@@ -96,7 +95,7 @@ def _states(
     read: Callable[[Sequence[int], TokenGrid], list[NDArray[np.float32]]],
     batch_size: int,
 ) -> NDArray[np.float32]:
-    """Of all answers in order, `[answers, positions, layers, d]`."""
+    """Of all answers in order, `[answers, positions, layers, d]`, in the main process; nothing in the others."""
     with progress("states", len(prompts)) as bar:
 
         def states(indices: Sequence[int]) -> list[NDArray[np.float32]]:
@@ -104,4 +103,5 @@ def _states(
             bar.update(len(indices))
             return found
 
-        return np.concatenate(by_length([len(prompt.token_ids) for prompt in prompts], batch_size, states))
+        found = by_length([len(prompt.token_ids) for prompt in prompts], batch_size, states, main_only=True)
+        return np.concatenate(found) if processes().is_main else np.empty(0, dtype=np.float32)
