@@ -214,11 +214,15 @@ def readout_seconds(questions: int, answers: int, width: int, num_places: int) -
         width: Of a state.
         num_places: Layers and positions that it is chosen from.
     """
-    seconds = 0.0
-    for rows, count in zip((questions, answers), num_regressions(num_places), strict=True):
-        generator, some = np.random.default_rng(0), min(rows, _REGRESSED)
-        columns, correct = generator.standard_normal((some, width + 2)), generator.random(some) < 0.5
+    generator = np.random.default_rng(0)
+
+    def seconds(rows: int) -> float:
+        columns, correct = generator.standard_normal((rows, width + 2)), generator.random(rows) < 0.5
         started = time.perf_counter()
-        regression(columns, correct, np.ones(some), FIRST_STRENGTH)
-        seconds += count * rows / some * (time.perf_counter() - started)
-    return seconds
+        regression(columns, correct, np.ones(rows), FIRST_STRENGTH)
+        return time.perf_counter() - started
+
+    seconds(16)  # libraries load
+    sizes = [(rows, min(rows, _REGRESSED)) for rows in (questions, answers)]
+    each = [rows / some * seconds(some) for rows, some in sizes]
+    return sum(own * count for own, count in zip(each, num_regressions(num_places), strict=True))

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from aspire_llm.errors import DataError
 from aspire_llm.selection.folds import deal_groups
@@ -217,6 +218,7 @@ def regression(columns: Floats, correct: NDArray[np.bool_], weights: Floats, str
     spread = np.where(spread > 0.0, spread, 1.0)
     spread[-2:] /= _FREEDOM
     model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3)
-    model.fit((columns - centre) / spread, correct, sample_weight=weights)
+    with threadpool_limits(1, user_api="blas"):  # its products are small: threads wait for each other, and for torch's
+        model.fit((columns - centre) / spread, correct, sample_weight=weights)
     coefficients: Floats = model.coef_[0] / spread
     return coefficients, float(model.intercept_[0] - coefficients @ centre)

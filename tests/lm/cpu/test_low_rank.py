@@ -58,7 +58,9 @@ def test_logits_and_gradients_are_peft_s(architecture: str, active: list[str]) -
     }
     for name, expected in found[0].items():
         if expected is not None:
-            torch.testing.assert_close(found[1][name], expected, atol=1e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(
+                found[1][name], expected, atol=1e-6, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+            )
 
 
 def test_factors_learn_where_the_input_has_no_gradient() -> None:

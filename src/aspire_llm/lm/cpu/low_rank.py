@@ -15,7 +15,7 @@ from aspire_llm.lm.cpu.packed_linear import FrozenProduct, Packed, add_low_rank
 from aspire_llm.lm.upstream import BaseTunerLayer, LoraLinear, active_adapters
 
 
-class PackedLora(LoraLinear):  # type: ignore[misc]
+class PackedLora(LoraLinear):
     """What `LoraLinear` computes, on a packed layer."""
 
     def forward(self, x: Float[Tensor, "*rows in"], *args: Any, **kwargs: Any) -> Float[Tensor, "*rows out"]:

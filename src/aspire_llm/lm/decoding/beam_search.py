@@ -151,7 +151,7 @@ def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
 
 
 def _continue(running: _Beams, logits: Tensor, step: int, num_beams: int, eos: int) -> tuple[_Beams, Tensor]:
-    """The 2k likeliest one-token continuations of a question's beams, and the beam that each continues.
+    """The 2k likeliest one-token continuations of a question's beams, and the beam that each continues; logits are lost.
 
     Of 2k, at least k do not end, so k beams can always go on.
     """
@@ -160,7 +160,8 @@ def _continue(running: _Beams, logits: Tensor, step: int, num_beams: int, eos: i
     # The best 2k of all are among the best 2k of each beam; only their log-probabilities are needed.
     best, best_tokens = logits.topk(2 * num_beams, dim=-1)  # [B, n, 2k]
     highest = best[..., :1]  # taken off first, so that no digit is lost in large logits
-    log_probs = (best - highest) - (logits - highest).logsumexp(-1, keepdim=True)
+    total = logits.sub_(highest).exp_().sum(-1, keepdim=True)  # in place: they are the largest tensor of a step
+    log_probs = (best - highest) - total.log_()
     scores, indices = (log_probs + running.scores[..., None]).flatten(1).topk(2 * num_beams)
     parents = indices // best.shape[-1]
     tokens = best_tokens.flatten(1).gather(1, indices)
