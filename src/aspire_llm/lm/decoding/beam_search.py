@@ -151,7 +151,7 @@ def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
 
 
 def _continue(running: _Beams, logits: Tensor, step: int, num_beams: int, eos: int) -> tuple[_Beams, Tensor]:
-    """The 2k likeliest one-token continuations of a question's beams, and the beam that each continues; logits are lost.
+    """The 2k likeliest one-token continuations of a question's beams, and the beams they continue; logits are lost.
 
     Of 2k, at least k do not end, so k beams can always go on.
     """
