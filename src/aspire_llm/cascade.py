@@ -76,7 +76,7 @@ def _answers(run: Path) -> StoredAnswers:
         with directory:
             pipeline = Pipeline(directory)
             pipeline.begin()
-            pipeline.answers.validation()
+            _ = pipeline.answers.validation
     return StoredAnswers.read(run)
 
 

@@ -218,9 +218,9 @@ def _print_results(directory: Path, metrics: "RunMetrics", more: str = "") -> No
 def _some_answers(directory: Path) -> str:
     """A few answers of a run, and how to ask it for others."""
     from aspire_llm.report import sample_answers
-    from aspire_llm.results.predictions import PREDICTIONS
+    from aspire_llm.results.predictions import DECIDED_PREDICTIONS
 
-    predictions = PREDICTIONS.read(directory)
+    predictions = DECIDED_PREDICTIONS.read(directory)
     text = f"\nSome of its answers, picked by rule:\n{sample_answers(predictions)}\n"
     question = predictions[0].question
     if question.context is not None:

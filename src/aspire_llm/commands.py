@@ -145,7 +145,7 @@ def _answered_elsewhere(pipeline: Pipeline, data: str) -> tuple[Path, dict[str, 
         questions,
         decided,
         source=lambda: pipeline.answers.source(prompts),
-        validation=pipeline.answers.validation,
+        validation=lambda: pipeline.answers.validation,
     )
     return folder, {"": answers}
 

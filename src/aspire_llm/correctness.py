@@ -139,7 +139,6 @@ def label(
     return LabelledAnswer(answer, score, is_correct(answer.text, question, score, threshold, measure))
 
 
-@lru_cache(maxsize=100_000)  # each beam is compared with every other
 def normal_words(text: str) -> tuple[str, ...]:
     """The words of a text in SQuAD's normal form: lower case, no ASCII punctuation, no articles."""
     return tuple(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -83,7 +84,7 @@ class RunAnswers:
                     f"the answers to {source} are gone: the run's own calibration split is used; calibrate --data again"
                 )
             answered, source = self._decided(CALIBRATION_PREDICTIONS, "calibration", Split.CALIBRATION, rule), None
-        calibrated = calibrate(self.config, answered, self.validation, rule, asked)
+        calibrated = calibrate(self.config, answered, lambda: self.validation, rule, asked)
         CALIBRATION.write(self.folder, replace(calibrated, source=source))
         return decision_rule(self.config, calibrated, fused)
 
@@ -91,7 +92,7 @@ class RunAnswers:
         """The fused score, fitted on the answers to the validation split; None where the score is ASPIRE's."""
         if self.config.score.kind != "fused":
             return None
-        fused = fit_validation_fused(self.validation(), self.config)
+        fused = fit_validation_fused(self.validation, self.config)
         FUSED.write(self.folder, fused)
         return fused
 
@@ -133,8 +134,15 @@ class RunAnswers:
 
     def predict(self, rule: DecisionRule) -> list[Prediction]:
         """Predictions for the test split, decided by a rule."""
-        return self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
+        self.given = self._decided(PREDICTIONS, "prediction", Split.TEST, rule)
+        return self.given
 
+    @cached_property
+    def given(self) -> list[Prediction]:
+        """Predictions for the test split, as they are stored."""
+        return PREDICTIONS.read(self.folder)
+
+    @cached_property
     def validation(self) -> list[Prediction]:
         """Predictions for the validation split, for what methods choose there."""
         return self._decided(VALIDATION_PREDICTIONS, "validation", Split.VALIDATION, decision_rule(self.config))
@@ -149,11 +157,11 @@ class RunAnswers:
                 self.questions[Split.TEST],
                 given,
                 source=lambda: self.source(self.model.prompts[Split.TEST], tuned=not suffix),
-                validation=self.validation,
+                validation=lambda: self.validation,
                 suffix=suffix,
             )
 
-        sets = {"": answers("", PREDICTIONS.read(self.folder))}
+        sets = {"": answers("", self.given)}
         if self.config.rivals.untuned:
             sets[UNTUNED] = answers(UNTUNED, UNTUNED_PREDICTIONS.read(self.folder))
         return sets

@@ -23,7 +23,7 @@ from aspire_llm.records import (
 )
 from aspire_llm.results.calibration import CALIBRATION, Calibrated
 from aspire_llm.results.metrics import METRICS, Answered, Origin, Reranked, RunMetrics
-from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
+from aspire_llm.results.predictions import DECIDED_PREDICTIONS, PREDICTIONS, UNTUNED_PREDICTIONS, prediction_to_json
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.samples import SAMPLES, DrawnAnswers, QuestionSamples, drawn_answers_file
 from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
@@ -187,3 +187,11 @@ def test_a_record_is_read_back(file: Document[Any] | Lines[Any], records: st.Sea
     record = data.draw(records)
     text = json.dumps(file.to_json(record), allow_nan=False)
     assert file.from_json(json.loads(text)) == record
+
+
+@given(reranked)
+def test_what_was_decided_is_read_without_the_other_hypotheses(own: Prediction) -> None:
+    read = DECIDED_PREDICTIONS.from_json(json.loads(json.dumps(PREDICTIONS.to_json(own))))
+    assert prediction_to_json(read) == prediction_to_json(own)
+    assert prediction_to_json(read.likeliest) == prediction_to_json(own.likeliest)
+    assert read.scored.evidence.beams == own.scored.evidence.beams[:1]

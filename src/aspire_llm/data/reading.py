@@ -9,7 +9,7 @@ from aspire_llm.data import coqa, marked_rows, question_rows, squad, triviaqa
 from aspire_llm.data.literals import unfold
 from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.rows import Row
-from aspire_llm.data.sources import Part, open_source
+from aspire_llm.data.sources import Embedded, Part, open_source
 from aspire_llm.data.validation import Draft, Fault, Format, InvalidValueError, Record, build_question, id_of
 from aspire_llm.errors import DataError
 from aspire_llm.records import Mark, Question
@@ -123,10 +123,14 @@ class Scan:
 
     def items(self, source: str | Path, split: str | None) -> Iterator[Question | Problem]:
         for part in open_source(source, split):
-            if isinstance(part, Problem):
-                yield part
-            else:
-                yield from self.part(part)
+            match part:
+                case Problem():
+                    yield part
+                case Embedded():
+                    self.formats.append(question_rows.FORMAT.name)
+                    yield from part.questions()
+                case Part():
+                    yield from self.part(part)
 
     def part(self, part: Part) -> Iterator[Question | Problem]:
         """The same of one file."""

@@ -6,7 +6,7 @@ else a path. What is a name and exists here too is refused; ``./squad`` or ``nam
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,18 @@ _OTHER_NAMES = {"validation": ("validation", "valid", "val", "dev")}  # what pub
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file, hub split or embedded data set: what to call it in messages and in ids, and how to read its rows."""
+    """One file or hub split: what to call it in messages and in ids, and how to read its rows."""
 
     label: str
     name: str
     rows: Callable[[], Iterator[Row | Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A data set of this package: it holds questions that are known to be sound."""
+
+    questions: Callable[[], list[Question]]
 
 
 def find_path(source: str | Path) -> Path | None:
@@ -52,7 +59,7 @@ def plain_name(source: str) -> str:
     return source.removeprefix(_AS_NAME)
 
 
-def open_source(source: str | Path, split: str | None) -> list[Part | Problem]:
+def open_source(source: str | Path, split: str | None) -> Sequence[Part | Embedded | Problem]:
     """What there is to read of a source."""
     path = _find_path(source)
     if isinstance(path, Problem):
@@ -84,7 +91,7 @@ def _is_name(text: str) -> bool:
     return text.startswith("hf:") or text.partition(":")[0] in {*HUB_NAMES, *_EMBEDDED}
 
 
-def _open_name(name: str, split: str | None) -> Part | Problem:
+def _open_name(name: str, split: str | None) -> Part | Embedded | Problem:
     hub = find_hub_dataset(name, split)
     if isinstance(hub, HubDataset):
         return Part(str(hub), f"{hub.name}/{hub.split}", hub.rows)
@@ -95,13 +102,7 @@ def _open_name(name: str, split: str | None) -> Part | Problem:
         return Problem(name, None, f"no data set of this name; {_NAMES}; for a file or folder give its path")
     if own_split or split:
         return Problem(name, None, f"the data set {embedded} has no splits of its own; leave the split out")
-    return Part(embedded, embedded, partial(_embedded_rows, embedded))
-
-
-def _embedded_rows(name: str) -> Iterator[Row]:
-    for number, own in enumerate(_EMBEDDED[name](), 1):
-        known = {"id": own.id, "question": own.question, "answers": list(own.references), "group": own.group}
-        yield Row(number, {**known, "metadata": own.metadata})
+    return Embedded(_EMBEDDED[embedded])
 
 
 def _open_folder(folder: Path, split: str | None) -> list[Part | Problem]:

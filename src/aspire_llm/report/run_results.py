@@ -12,7 +12,7 @@ from aspire_llm.records import Answers, MethodScores, Prediction, UntunedAnswer
 from aspire_llm.results.calibration import CALIBRATION, Calibrated
 from aspire_llm.results.fused import FUSED
 from aspire_llm.results.metrics import METRICS, RunMetrics
-from aspire_llm.results.predictions import PREDICTIONS, UNTUNED_PREDICTIONS
+from aspire_llm.results.predictions import DECIDED_PREDICTIONS, PREDICTIONS, UNTUNED_PREDICTIONS
 from aspire_llm.results.scores import COSTS, Cost, StoredScores, scores_file
 from aspire_llm.results.studies import SEEDS, SWEEPS, Sweep
 from aspire_llm.rundir.provenance import PROVENANCE, Provenance
@@ -116,7 +116,7 @@ def read_run_results(run_dir: Path) -> RunResults:
     metrics = METRICS.read(run_dir)
     costs = COSTS.read(run_dir) if COSTS.exists(run_dir) else {}
     sweeps = SWEEPS.read(run_dir).sweeps if SWEEPS.exists(run_dir) else ()
-    predictions = tuple(PREDICTIONS.read(run_dir)) if PREDICTIONS.exists(run_dir) else ()
+    predictions = tuple(DECIDED_PREDICTIONS.read(run_dir)) if PREDICTIONS.exists(run_dir) else ()
     untuned = tuple(UNTUNED_PREDICTIONS.read(run_dir)) if UNTUNED_PREDICTIONS.exists(run_dir) else ()
     missing = {
         PREDICTIONS.name: "curves, histogram and examples",

@@ -125,6 +125,10 @@ def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
     )
 
 
+def _likeliest_from_json(line: Mapping[str, Any]) -> Prediction:
+    return prediction_from_json({**line, "beams": line.get("beams", [])[:1]})
+
+
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     """A line of what `aspire-llm predict` writes: a prediction with `error` null, or what there is with its error."""
     if isinstance(outcome, Prediction):
@@ -198,6 +202,8 @@ def outcome_file(name: str) -> Lines[Outcome]:
 
 
 PREDICTIONS = _predictions("predictions.jsonl")
+# The same file for those who read what became of the questions: of the hypotheses, which are most of it, the likeliest.
+DECIDED_PREDICTIONS = Lines(PREDICTIONS.name, PREDICTIONS.holds, prediction_to_json, _likeliest_from_json)
 CALIBRATION_PREDICTIONS = _predictions("calibration_predictions.jsonl")
 LABELLED_PREDICTIONS = _predictions("labelled_predictions.jsonl")  # to other questions that calibrate
 LABELLED_PREDICTIONS_PART = _predictions("labelled_predictions.part.jsonl")  # on the way to it

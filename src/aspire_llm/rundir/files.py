@@ -205,13 +205,16 @@ _BROKEN = (KeyError, TypeError, ValueError, AttributeError)
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested beyond all limits") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,11 @@
 """Files of records whose fields are the names in the file: pydantic reads, checks and writes them."""
 
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from aspire_llm.rundir.files import Document, Lines
-
-T = TypeVar("T")
 
 
 def typed_document(name: str, holds: str, kind: Any) -> Document[Any]:
@@ -17,26 +16,26 @@ def typed_document(name: str, holds: str, kind: Any) -> Document[Any]:
         holds: What it should hold, for error messages.
         kind: The type of the record.
     """
-    form = _Form(kind)
-    return Document(name, holds, form.to_json, form.from_json)
+    return Document(name, holds, partial(_to_json, kind), partial(_from_json, kind))
 
 
 def typed_lines(name: str, holds: str, kind: Any) -> Lines[Any]:
     """A JSON Lines file that holds a dataclass per line; arguments as in `typed_document`."""
-    form = _Form(kind)
-    return Lines(name, holds, form.to_json, form.from_json)
+    return Lines(name, holds, partial(_to_json, kind), partial(_from_json, kind))
 
 
-class _Form:
-    def __init__(self, kind: Any) -> None:
-        self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
+@cache  # it takes milliseconds to make
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
-    def to_json(self, record: Any) -> Any:
-        return self._adapter.dump_python(record, mode="json")
 
-    def from_json(self, content: Any) -> Any:
-        try:
-            return self._adapter.validate_python(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+def _to_json(kind: Any, record: Any) -> Any:
+    return _adapter(kind).dump_python(record, mode="json")
+
+
+def _from_json(kind: Any, content: Any) -> Any:
+    try:
+        return _adapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

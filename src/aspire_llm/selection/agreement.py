@@ -6,6 +6,7 @@ within "in Paris, France". Free cousins of semantic entropy (Kuhn et al., 2023):
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aspire_llm.correctness import normal_words
 from aspire_llm.records import SampledAnswer
@@ -17,11 +18,10 @@ def agree(text: str, other: str) -> bool:
     >>> agree("Paris", "in Paris, France")
     True
     """
-    ours, theirs = normal_words(text), normal_words(other)
-    if not (ours and theirs):
+    ours, theirs = _normal_form(text), _normal_form(other)
+    if not (ours.strip() and theirs.strip()):
         return text.strip() == other.strip()
-    short, long = sorted((ours, theirs), key=len)
-    return any(long[start : start + len(short)] == short for start in range(len(long) - len(short) + 1))
+    return ours in theirs or theirs in ours
 
 
 def log_agreement_mass(answer: SampledAnswer, beams: Sequence[SampledAnswer]) -> float:
@@ -47,6 +47,12 @@ def log_margin(answer: SampledAnswer, beams: Sequence[SampledAnswer]) -> float:
     others = [beam.sequence_log_probability for beam in beams if not agree(answer.text, beam.text)]
     rival = max(others) if others else min(beam.sequence_log_probability for beam in beams)
     return answer.sequence_log_probability - rival
+
+
+@lru_cache(maxsize=100_000)  # each beam is compared with every other
+def _normal_form(text: str) -> str:
+    """The words of a text with a space around each."""
+    return f" {' '.join(normal_words(text))} "
 
 
 def _log_sum(beams: Sequence[SampledAnswer]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.records import MethodScores
 from aspire_llm.selection import metrics
-from aspire_llm.selection.bootstrap import Draws, Interval, bootstrap, percentile_interval
+from aspire_llm.selection.bootstrap import Draws, Interval, bootstrap, group_weights, percentile_interval
 from aspire_llm.selection.outcomes import Undefined, figure_to_json, interval_from_json
 from aspire_llm.selection.reliability import ConfidenceMetrics
 
@@ -165,6 +165,7 @@ def evaluate(
         raise ConfigError(f"methods are {', '.join(names)}; each must stand once and {reference_method} among them")
     for method in methods:
         _check(method)
+    group_weights(methods[0].groups, seed, num_resamples)  # drawn now and kept: each thread would draw them for itself
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy lets several work at once
         drawn = threads.map(lambda own: bootstrap(own, seed=seed, num_resamples=num_resamples), methods)
         draws = dict(zip(names, drawn, strict=True))

@@ -101,6 +101,6 @@ def selection_score(log_likelihood: float | Floats, log_self_eval: float | Float
 
 def _checked(name: str, values: float | Floats) -> Floats:
     array = np.asarray(values, dtype=np.float64)
-    if np.isnan(array).any() or np.isposinf(array).any():
+    if not (array < np.inf).all():  # nor is NaN below anything
         raise ModelError(f"a {name} is NaN or +inf; the model's numbers overflowed: set dtype to float32")
     return array

@@ -46,15 +46,14 @@ def has_both_kinds(sizes: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray
 
 
 def auroc_of_blocks(sizes: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """AUROC = Σ_b hits_b·(wrong below b + wrong in b / 2) / (right·wrong); [..., b] blocks of both kinds → [...].
+    """AUROC = 1 − Σ_b hits_b·(wrong above b + wrong in b / 2) / (right·wrong); [..., b] blocks of both kinds → [...].
 
     Args:
         sizes: Answers of each block, most confident first.
         hits: The correct ones among them.
     """
     wrong_in = sizes - hits
-    right, wrong = hits.sum(axis=-1), wrong_in.sum(axis=-1)
-    wrong_below = wrong[..., None] - np.cumsum(wrong_in, axis=-1)
-    concordant = (hits * (wrong_below + 0.5 * wrong_in)).sum(axis=-1)
-    area: NDArray[np.float64] = concordant / (right * wrong)
+    pairs = hits.sum(axis=-1) * wrong_in.sum(axis=-1)
+    twice_above = 2 * np.cumsum(wrong_in, axis=-1) - wrong_in
+    area: NDArray[np.float64] = (pairs - np.einsum("...b,...b", hits, twice_above) / 2) / pairs
     return area

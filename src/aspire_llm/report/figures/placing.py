@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 _FAR = 12.0  # a label further from its point than this, in points, is tied to it by a line
@@ -67,7 +69,7 @@ def label_points(axes: Axes, labels: Sequence[Label], size: float) -> None:
         return float(left), float(bottom)
 
     places = [at(label.x, label.y) for label in labels]
-    widths = [TextPath((0, 0), label.text, size=size).get_extents().width for label in labels]
+    widths = [_width(label.text, size) for label in labels]
     taken = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in places]
     for label in labels:
         if label.bar is not None:
@@ -91,6 +93,12 @@ def label_points(axes: Axes, labels: Sequence[Label], size: float) -> None:
             va="center",
             color=label.colour,
         )
+
+
+def _width(text: str, size: float) -> float:
+    """Of its letters, in points. The outlines reach as far as their points do, which `get_extents` finds out slowly."""
+    outlines = TextPath((0, 0), text, size=size)
+    return float(np.ptp(outlines.vertices[outlines.codes != Path.CLOSEPOLY, 0]))
 
 
 def place_labels(
