@@ -194,8 +194,8 @@ class _Jobs:
 
 
 def _cost(backbone: Backbone, work: Callable[[], object], questions: int) -> Cost:
-    work()  # kernels are compiled, weights laid out
     memory = PeakMemory(backbone.device)
+    work()  # kernels are compiled, weights laid out
     seconds = []
     for _ in range(_ROUNDS):
         started = time.perf_counter()

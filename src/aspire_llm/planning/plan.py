@@ -1,7 +1,7 @@
-"""`aspire-llm plan`: time and memory of each step of a run, and the labels that a guarantee takes."""
+"""What each step of a run takes, from what its jobs cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,10 +17,10 @@ from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.read_states import Position
 from aspire_llm.planning.costs import Batch, Costs, Job, measure, readout_seconds
+from aspire_llm.planning.estimate import Plan, StagePlan
 from aspire_llm.progress import progress
 from aspire_llm.records import Question, Split
 from aspire_llm.run_loading import new_encoder
-from aspire_llm.selection.risk_tests import RiskTarget
 from aspire_llm.stages.states_readout import answers_kept
 
 _SHALLOW, _DEEP = 2, 6  # layers that jobs are measured on
@@ -30,74 +30,6 @@ _FORWARD = 1 / 3  # of a forward and backward pass, the forward one
 
 
 Data: TypeAlias = tuple[Mapping[Split, Sequence[Question]], Sequence[Question]]
-
-
-@dataclass(frozen=True, slots=True)
-class StagePlan:
-    """What a step takes.
-
-    Attributes:
-        name: Of the step, as in `provenance.json`.
-        questions: That it works on.
-        seconds: Wall time.
-        peak: Bytes of the whole process, or of the GPU, at most; None where the system does not tell.
-    """
-
-    name: str
-    questions: int
-    seconds: float
-    peak: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run takes on this machine.
-
-    Attributes:
-        stages: In order.
-        model_bytes: Of the frozen weights.
-        parameters: Of the model.
-        device: Where it computes.
-        calibration: Questions that calibrate the run.
-    """
-
-    stages: tuple[StagePlan, ...]
-    model_bytes: int
-    parameters: int
-    device: str
-    calibration: int
-
-    @property
-    def seconds(self) -> float:
-        """Of all stages."""
-        return sum(stage.seconds for stage in self.stages)
-
-    @property
-    def peak(self) -> int | None:
-        """Bytes at most; None where the system does not tell."""
-        known = [stage.peak for stage in self.stages if stage.peak is not None]
-        return max(known) if known else None
-
-    @property
-    def sentence(self) -> str:
-        """The whole in one line."""
-        memory = "" if self.peak is None else f" and {_gigabytes(self.peak)}"
-        return f"this takes about {_in_words(self.seconds)}{memory} on this machine"
-
-    def text(self, targets: Sequence[RiskTarget]) -> str:
-        """A line for each stage, the whole, and what each target takes of labels."""
-        widest = max(len(stage.name) for stage in self.stages)
-        lines = [
-            f"{self.parameters:,} parameters, {_gigabytes(self.model_bytes)}, on {self.device}",
-            *(
-                f"  {stage.name:{widest}}  {stage.questions:>7,} questions  {_in_words(stage.seconds):>12}"
-                + ("" if stage.peak is None else f"  {_gigabytes(stage.peak):>8} at most")
-                for stage in self.stages
-            ),
-            self.sentence,
-            *(labels_sentence(target, self.calibration) for target in targets),
-        ]
-        return "\n".join(lines)
 
 
 def plan_run(config: RunConfig, data: Data | None = None) -> Plan:
@@ -149,6 +81,7 @@ class _Facts:
         parameters, model_bytes: Of the whole model.
         process: Bytes of the process without a model; 0 on a GPU.
         device: Where it computes.
+        lays_out: Whether its weights are laid out for decoding.
         num_layers, width: Of its hidden states.
         steps: Tokens that the search of a question goes on for, and that of the last of a batch.
         free: Bytes that are free there.
@@ -158,6 +91,7 @@ class _Facts:
     model_bytes: int
     process: int
     device: str
+    lays_out: bool
     num_layers: int
     width: int
     steps: tuple[float, float]
@@ -183,6 +117,7 @@ def _costs(
             measured.append(measure(backbone, config, batch, lambda: bar.update(1)))
             sizes.append(backbone.num_parameters)
             bytes_each, device, width = backbone.dtype.itemsize, backbone.device, backbone.width
+            lays_out = backbone.fast is not None and backbone.fast.lays_out
             del backbone, batch
     beyond = (whole - depths[0]) / max(1, depths[-1] - depths[0])
     costs = {job: cost.towards(measured[-1][job], beyond) for job, cost in measured[0].items()}
@@ -192,6 +127,7 @@ def _costs(
         parameters * bytes_each,
         process if device.type == "cpu" else 0,
         device_name(device),
+        lays_out,
         whole,
         width,
         steps,
@@ -237,7 +173,9 @@ def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], c
 
     def stage(name: str, count: int, seconds: float, *jobs: Job, kept: int = 0) -> StagePlan:
         peaks = [costs[job].peak for job in jobs]
-        always = facts.process + facts.model_bytes + kept
+        # Once weights are laid out for decoding, the pages of their file count until the system wants them back.
+        twice = facts.lays_out and Job.TUNING not in jobs
+        always = facts.process + facts.model_bytes * (1 + twice) + kept
         peak = None if None in peaks else always + max(peak or 0 for peak in peaks)
         return StagePlan(name, count, seconds, peak)
 
@@ -264,7 +202,22 @@ def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], c
         stages.append(stage("stage3", sampled, learning, Job.LEARNING, kept=kept))
     prediction = answered * (decoding + verdict) + (test * untuned if config.rivals.untuned else 0.0)
     stages.append(stage("prediction", answered, prediction, Job.PROMPT, Job.STEP))
-    return Plan(tuple(stages), facts.model_bytes, facts.parameters, facts.device, calibration)
+    return Plan(
+        _so_far(stages) if facts.process else tuple(stages),
+        facts.model_bytes,
+        facts.parameters,
+        facts.device,
+        calibration,
+    )
+
+
+def _so_far(stages: Sequence[StagePlan]) -> tuple[StagePlan, ...]:
+    """The same with the most that the process has held until then: malloc keeps what a step has freed."""
+    peaks = [stage.peak for stage in stages]
+    return tuple(
+        stage if stage.peak is None else replace(stage, peak=max(own for own in peaks[: i + 1] if own is not None))
+        for i, stage in enumerate(stages)
+    )
 
 
 def _budget(config: SelfEvaluationConfig, free: int) -> int:
@@ -277,23 +230,3 @@ def _budget(config: SelfEvaluationConfig, free: int) -> int:
 def _tuned(own: CrossFit) -> int:
     """Questions that all θp together are tuned on."""
     return len(own.tuned) + sum(len(own.tuned_for(fold)) for fold in range(own.num_folds))
-
-
-def labels_sentence(target: RiskTarget, calibration: int) -> str:
-    """How many answered calibration questions a promise takes, by how many of them are wrong."""
-    half = target.answers_needed(target.risk / 2)
-    return (
-        f"at most {target.risk:.0%} wrong with {1 - target.delta:.0%} certainty takes {target.fewest_answers} answered "
-        f"calibration questions that are all right, {half} of which {target.risk / 2:.1%} are wrong; "
-        f"this run has {calibration:,}, answered or not"
-    )
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -39,22 +39,23 @@ def speed_up(model: PreTrainedModel) -> "FastPaths":
         model: Frozen, in evaluation mode.
     """
     fuse_gelu(model)
-    pack_linear_layers(model)
+    lays_out = pack_linear_layers(model)
     if _computes_on_cpu(model):
         keep_freed_memory()
-    return FastPaths(model)
+    return FastPaths(model, lays_out=lays_out)
 
 
 class FastPaths:
     """What passes may use once `speed_up` has prepared their model.
 
     Attributes:
+        lays_out: Whether decoding lays the weights of linear layers out.
         takes_trees: Whether the attention over a tree was found to compute what the model's own does; None until it is
             tried.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self._model = model
+    def __init__(self, model: PreTrainedModel, *, lays_out: bool) -> None:
+        self._model, self.lays_out = model, lays_out
         self.takes_trees: bool | None = None
 
     def decoding(self, positions: Int[Tensor, "batch branches"]) -> AbstractContextManager[None]:
