@@ -112,12 +112,3 @@ def test_what_is_long_is_counted_in_products(config: RunConfig) -> None:
     assert not is_long(once, 135_000_000, 10_000, "cpu")
     assert is_long(once, 135_000_000, 20_000, "cpu")
     assert not is_long(once, 135_000_000, 20_000, "cuda")
-
-
-def test_what_a_step_has_freed_counts_for_those_after_it(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On CPU, where the process keeps it."""
-    peaks = {Job.TUNING: 100, Job.STEP: 900, Job.STATES: 300, Job.LEARNING: 10**12}
-    costs = {job: Cost(1.0, peaks.get(job, 0)) for job in Job}
-    monkeypatch.setattr("aspire_llm.planning.plan.measure", lambda *_: costs)
-    held = [stage.peak for stage in plan_run(config).stages]
-    assert held[0] < held[1] == held[2] < held[3] == held[4]

@@ -31,7 +31,7 @@ class Demonstration:
         return self.work / _products_a_second() / 60.0
 
 
-FACTS = Demonstration(MODEL_DIR.with_name("facts.yaml"), work=9.1e13)
+FACTS = Demonstration(MODEL_DIR.with_name("facts.yaml"), work=5.1e13)
 WORLD = Demonstration(MODEL_DIR.with_name("world.yaml"), work=4.5e13)
 
 

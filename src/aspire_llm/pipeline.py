@@ -205,6 +205,8 @@ class Pipeline:
         ):
             with timed(self.folder, name):
                 step()
+            if "model" in vars(self):
+                self.model.give_back()
 
         def evaluate() -> RunMetrics:
             with timed(self.folder, "evaluation"):

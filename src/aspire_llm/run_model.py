@@ -18,7 +18,7 @@ from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapter_files import load_adapter
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, new_adapter, num_soft_tokens
 from aspire_llm.lm.batching import by_length
-from aspire_llm.lm.memory import device_name
+from aspire_llm.lm.memory import device_name, give_back_freed
 from aspire_llm.lm.model_files import model_digest
 from aspire_llm.lm.prompt_states import states_of
 from aspire_llm.lm.quantization import quantised_by
@@ -80,6 +80,11 @@ class RunModel:
     def encode(self, questions: Sequence[Question]) -> list[EncodedPrompt]:
         """Any questions as this run reads them."""
         return [self.encoder.prompt(question) for question in questions]
+
+    def give_back(self) -> None:
+        """Between steps: malloc gives what one has freed back to the system."""
+        if self.backbone.device.type == "cpu":
+            give_back_freed()
 
     @property
     def contexts_cut(self) -> int:

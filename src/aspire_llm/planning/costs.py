@@ -27,7 +27,7 @@ from aspire_llm.stages.stage1_task_tuning import TaskExample, task_loss
 from aspire_llm.stages.stage3_self_evaluation import VerdictExample, verdict_loss
 
 _ROUNDS = 3
-_FEW_STEPS, _MORE_STEPS = 2, 6
+_FEW_TOKENS, _MORE_TOKENS = 2, 6
 _REGRESSED = 4096  # answers at most in a regression that is timed
 
 
@@ -35,7 +35,7 @@ class Job(Enum):
     """What a run does to a question, or for it."""
 
     TUNING = "forward and backward of stage 1"
-    PROMPT = "reading the prompt and the first tokens of its beams"
+    PROMPT = "reading the prompt and the first token of its beams"
     STEP = "a further token of its beams"
     LONE_PROMPT = "the same as PROMPT, of a question alone"
     LONE_STEP = "the same as STEP, of a question alone"
@@ -112,9 +112,9 @@ def measure(backbone: Backbone, config: RunConfig, batch: Batch, done: Callable[
         costs[job] = replace(_cost(backbone, work, questions), kept=jobs.kept.num_bytes / questions)
         done()
     for prompt, step in ((Job.PROMPT, Job.STEP), (Job.LONE_PROMPT, Job.LONE_STEP)):
-        few, more = costs[prompt], costs[step]  # of few steps and of more
-        seconds = max(0.0, more.seconds - few.seconds) / (_MORE_STEPS - _FEW_STEPS)
-        costs[prompt] = Cost(max(0.0, few.seconds - _FEW_STEPS * seconds), few.peak)
+        few, more = costs[prompt], costs[step]  # of few tokens and of more, the first of which comes with the prompt
+        seconds = max(0.0, more.seconds - few.seconds) / (_MORE_TOKENS - _FEW_TOKENS)
+        costs[prompt] = Cost(max(0.0, few.seconds - (_FEW_TOKENS - 1) * seconds), few.peak)
         costs[step] = Cost(seconds, more.peak)
     return costs
 
@@ -141,7 +141,7 @@ class _Jobs:
             ((Job.PROMPT, Job.STEP), self._batch),
             ((Job.LONE_PROMPT, Job.LONE_STEP), self._batch.first(1)),
         ):
-            for job, steps in zip(jobs, (_FEW_STEPS, _MORE_STEPS), strict=True):
+            for job, steps in zip(jobs, (_FEW_TOKENS, _MORE_TOKENS), strict=True):
                 yield job, partial(self._decode, batch, steps), len(batch.prompts)
         if config.states.enabled:
             yield Job.STATES, self._states, many
@@ -158,9 +158,9 @@ class _Jobs:
         ]
         return Job.TUNING, lambda: torch.autograd.backward(task_loss(self._model, examples).mean()), len(examples)
 
-    def _decode(self, batch: Batch, steps: int) -> Decoded:
+    def _decode(self, batch: Batch, tokens: int) -> Decoded:
         beams = self._config.stage2.num_beams
-        return beam_search(self._model, batch.prompts, num_beams=beams, max_new_tokens=steps)
+        return beam_search(self._model, batch.prompts, num_beams=beams, max_new_tokens=tokens)
 
     def _states(self) -> object:
         layers = spread_layers(self._backbone.num_layers, self._config.states.num_layers)
@@ -183,7 +183,7 @@ class _Jobs:
         def learn(reader: KeptPrefixes) -> None:
             torch.autograd.backward(verdict_loss(model, pair, examples, read=reader.read).mean())
 
-        decoded = self._decode(self._batch, _FEW_STEPS)
+        decoded = self._decode(self._batch, _FEW_TOKENS)
 
         def judge() -> None:
             evaluate_decoded(model, decoded, [own[0] for own in decoded.hypotheses], pair)

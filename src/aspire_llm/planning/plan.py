@@ -1,7 +1,7 @@
 """What each step of a run takes, from what its jobs cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -155,7 +155,7 @@ def _batch(
     start = max(0, min(middle - many // 2, len(prompts) - many))
     ends = np.array([len(own) for own in references])
     most = config.stage2.max_new_tokens - 1
-    steps = min(most, ends.mean() + 1), min(most, 2 * float(np.quantile(ends, 1 - 1 / (many + 1))) + 1)
+    steps = min(most, float(ends.mean()) + 1), min(most, 2 * float(np.quantile(ends, 1 - 1 / (many + 1))) + 1)
     chosen = [references[(start + i) % len(references)] for i in range(max(many, 2 * config.stage2.num_beams))]
     return Batch(prompts[start : start + many], chosen), steps
 
@@ -202,22 +202,7 @@ def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], c
         stages.append(stage("stage3", sampled, learning, Job.LEARNING, kept=kept))
     prediction = answered * (decoding + verdict) + (test * untuned if config.rivals.untuned else 0.0)
     stages.append(stage("prediction", answered, prediction, Job.PROMPT, Job.STEP))
-    return Plan(
-        _so_far(stages) if facts.process else tuple(stages),
-        facts.model_bytes,
-        facts.parameters,
-        facts.device,
-        calibration,
-    )
-
-
-def _so_far(stages: Sequence[StagePlan]) -> tuple[StagePlan, ...]:
-    """The same with the most that the process has held until then: malloc keeps what a step has freed."""
-    peaks = [stage.peak for stage in stages]
-    return tuple(
-        stage if stage.peak is None else replace(stage, peak=max(own for own in peaks[: i + 1] if own is not None))
-        for i, stage in enumerate(stages)
-    )
+    return Plan(tuple(stages), facts.model_bytes, facts.parameters, facts.device, calibration)
 
 
 def _budget(config: SelfEvaluationConfig, free: int) -> int:
