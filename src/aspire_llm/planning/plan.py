@@ -81,7 +81,7 @@ class _Facts:
         parameters, model_bytes: Of the whole model.
         process: Bytes of the process without a model; 0 on a GPU.
         device: Where it computes.
-        lays_out: Whether its weights are laid out for decoding.
+        layout_bytes: Of the weights that decoding lays out.
         num_layers, width: Of its hidden states.
         steps: Tokens that the search of a question goes on for, and that of the last of a batch.
         free: Bytes that are free there.
@@ -91,7 +91,7 @@ class _Facts:
     model_bytes: int
     process: int
     device: str
-    lays_out: bool
+    layout_bytes: int
     num_layers: int
     width: int
     steps: tuple[float, float]
@@ -109,6 +109,7 @@ def _costs(
     depths = sorted({min(whole, _SHALLOW), min(whole, _DEEP)})
     measured: list[Costs] = []
     sizes: list[int] = []
+    laid_out: list[int] = []
     process = psutil.Process().memory_info().rss
     with progress("measuring what the model's layers cost", len(Job) * len(depths)) as bar:
         for depth in depths:
@@ -117,17 +118,22 @@ def _costs(
             measured.append(measure(backbone, config, batch, lambda: bar.update(1)))
             sizes.append(backbone.num_parameters)
             bytes_each, device, width = backbone.dtype.itemsize, backbone.device, backbone.width
-            lays_out = backbone.fast is not None and backbone.fast.lays_out
+            laid_out.append(0 if backbone.fast is None else backbone.fast.layout_bytes)
             del backbone, batch
     beyond = (whole - depths[0]) / max(1, depths[-1] - depths[0])
     costs = {job: cost.towards(measured[-1][job], beyond) for job, cost in measured[0].items()}
-    parameters = round(sizes[0] + beyond * (sizes[-1] - sizes[0]))
+
+    def along(measured: Sequence[int]) -> int:
+        """Of the whole model, by the same of both depths."""
+        return round(measured[0] + beyond * (measured[-1] - measured[0]))
+
+    parameters = along(sizes)
     facts = _Facts(
         parameters,
         parameters * bytes_each,
         process if device.type == "cpu" else 0,
         device_name(device),
-        lays_out,
+        along(laid_out),
         whole,
         width,
         steps,
@@ -174,8 +180,8 @@ def _planned(config: RunConfig, questions: Mapping[Split, Sequence[Question]], c
     def stage(name: str, count: int, seconds: float, *jobs: Job, kept: int = 0) -> StagePlan:
         peaks = [costs[job].peak for job in jobs]
         # Once weights are laid out for decoding, the pages of their file count until the system wants them back.
-        twice = facts.lays_out and Job.TUNING not in jobs
-        always = facts.process + facts.model_bytes * (1 + twice) + kept
+        laid_out = 0 if Job.TUNING in jobs else facts.layout_bytes
+        always = facts.process + facts.model_bytes + laid_out + kept
         peak = None if None in peaks else always + max(peak or 0 for peak in peaks)
         return StagePlan(name, count, seconds, peak)
 

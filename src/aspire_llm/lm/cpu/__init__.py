@@ -6,6 +6,7 @@ Nothing of this decides what is computed, and `speed: plain` leaves all of it ou
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel
 from aspire_llm.lm.cpu.allocator import keep_few_kernels, keep_freed_memory
 from aspire_llm.lm.cpu.gelu import fuse_gelu
 from aspire_llm.lm.cpu.low_rank import pack_low_rank
-from aspire_llm.lm.cpu.packed_linear import pack_linear_layers, packing
+from aspire_llm.lm.cpu.packed_linear import Packed, pack_linear_layers, packing
 from aspire_llm.lm.cpu.tree_attention import StoredLayer, TreePass, entered, install, uninstall
 from aspire_llm.lm.upstream import BaseTunerLayer, execution_devices
 
@@ -39,24 +40,29 @@ def speed_up(model: PreTrainedModel) -> "FastPaths":
         model: Frozen, in evaluation mode.
     """
     fuse_gelu(model)
-    lays_out = pack_linear_layers(model)
+    pack_linear_layers(model)
     if _computes_on_cpu(model):
         keep_freed_memory()
-    return FastPaths(model, lays_out=lays_out)
+    return FastPaths(model)
 
 
 class FastPaths:
     """What passes may use once `speed_up` has prepared their model.
 
     Attributes:
-        lays_out: Whether decoding lays the weights of linear layers out.
         takes_trees: Whether the attention over a tree was found to compute what the model's own does; None until it is
             tried.
     """
 
-    def __init__(self, model: PreTrainedModel, *, lays_out: bool) -> None:
-        self._model, self.lays_out = model, lays_out
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
         self.takes_trees: bool | None = None
+
+    @property
+    def layout_bytes(self) -> int:
+        """That the weights take which decoding lays out."""
+        layers = (module for module in self._model.modules() if isinstance(module, Packed))
+        return sum(layer.num_weights * torch.float32.itemsize for layer in layers)
 
     def decoding(self, positions: Int[Tensor, "batch branches"]) -> AbstractContextManager[None]:
         """Within, products of few rows lay weights out for all later ones.

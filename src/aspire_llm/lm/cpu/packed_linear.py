@@ -106,6 +106,12 @@ class Packed(nn.Module):
         stored = self._parameters["weight"]
         return self._plain(stored.to_dense()) if stored is not None and stored.is_mkldnn else stored
 
+    @property
+    def num_weights(self) -> int:
+        """Of the matrix."""
+        stored: Any = self._parameters["weight"]
+        return int(stored.numel())
+
     def matrix(self) -> Float[Tensor, "out in"]:
         """The weight as `[out, in]`, plainly."""
         return self._plain(self.weight.detach())

@@ -19,7 +19,7 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 
 _NEVER = -1.0e9  # score of a hypothesis that does not exist
 _NO_SLOT = -1  # of a token that no kept cache holds
-_FEW_ENOUGH = 3 / 4  # of the questions that are searched: where so few are open, going on without the others pays
+FEW_ENOUGH = 3 / 4  # of the questions that are searched: where so few are open, going on without the others pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _searched(
         is_open &= best_possible > finished.scores.min(dim=1, keepdim=True).values
         if step + 1 == max_new_tokens or not is_open.any():
             break
-        if int(is_open.sum()) <= _FEW_ENOUGH * len(search.questions):
+        if int(is_open.sum()) <= FEW_ENOUGH * len(search.questions):
             settled |= zip(search.questions.tolist(), _to_hypotheses(finished), strict=True)
             still = is_open[:, 0].nonzero()[:, 0]
             search.narrow(still, room=num_beams * (max_new_tokens - step))
