@@ -1,6 +1,7 @@
-"""`python -m evidence.verdicts RUN WORK [--only NAME,…]`: other ways to learn θs, from the same samples.
+"""`python -m evidence.verdicts WORK RUN… [--only NAME,…]`: other ways to learn θs, from the same samples.
 
-Each way has a folder in WORK, with θs and what it says of the run's own answers; killed, the same command goes on.
+Each way has a folder in WORK, and in it one for each run, called as the run is, with θs and what it says of that
+run's answers; killed, the same command goes on.
 """
 
 import argparse
@@ -77,17 +78,23 @@ def _judged(prediction: Prediction, way: Way) -> list[tuple[int, ...]]:
     return list(dict.fromkeys([prediction.sampled.token_ids, *(beam.token_ids for beam in beams)]))
 
 
-def line(run: Path, folder: Path, name: str) -> str:
-    """How well what it says ranks the answers, with 95% intervals, and against the likelihood and the states.
+def line(runs: Sequence[Path], folders: Sequence[Path], name: str) -> str:
+    """How well what it says ranks the answers, over all runs, with 95% intervals, and against likelihood and states.
 
-    α is chosen on validation answers.
+    α is chosen on each run's validation answers.
     """
-    answers = {split: list(given.read(run)) for split, given in _GIVEN.items()}
-    verdicts = {split: list(verdicts_file(split).read(folder)) for split in _GIVEN}
-    alpha = max(_ALPHAS, key=lambda own: _auroc(answers[Split.VALIDATION], verdicts[Split.VALIDATION], own))
-    cells = [name, f"{alpha:g}"]
-    for split in _GIVEN:
-        pooled = PooledMethods([_methods(answers[split], verdicts[split], alpha)])
+    alphas = []
+    told: dict[Split, list[list[MethodScores]]] = {split: [] for split in _GIVEN}
+    for run, folder in zip(runs, folders, strict=True):
+        answers = {split: list(given.read(run)) for split, given in _GIVEN.items()}
+        verdicts = {split: list(verdicts_file(split).read(folder)) for split in _GIVEN}
+        alpha = max(_ALPHAS, key=lambda own: _auroc(answers[Split.VALIDATION], verdicts[Split.VALIDATION], own))
+        alphas.append(f"{alpha:g}")
+        for split in _GIVEN:
+            told[split].append(_methods(answers[split], verdicts[split], alpha))
+    cells = [name, ", ".join(alphas)]
+    for methods in told.values():
+        pooled = PooledMethods(methods)
         for method, rival in (("verdict", None), ("aspire", "likelihood"), ("verdict", "states")):
             own = pooled.difference(method, rival, "auroc") if rival else pooled.figure(method, "auroc")
             low, high = own.ci  # type: ignore[misc]  # of many groups
@@ -116,15 +123,16 @@ def _methods(predictions: Sequence[Prediction], verdicts: Sequence[float], alpha
 def main() -> None:
     """Learn whatever is not there yet, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m evidence.verdicts")
-    parser.add_argument("run", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--only")
     options = parser.parse_args()
     for name in options.only.split(",") if options.only else WAYS:
-        folder = options.work / name.replace(" ", "_")
-        if not verdicts_file(Split.TEST).exists(folder):
-            learn(options.run, folder, name)
-        print(line(options.run, folder, name), flush=True)
+        folders = [options.work / name.replace(" ", "_") / run.name for run in options.runs]
+        for run, folder in zip(options.runs, folders, strict=True):
+            if not verdicts_file(Split.TEST).exists(folder):
+                learn(run, folder, name)
+        print(line(options.runs, folders, name), flush=True)
 
 
 if __name__ == "__main__":

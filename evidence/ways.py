@@ -169,6 +169,11 @@ def _unchanged(hidden: Tensor, *_: object, **__: object) -> Tensor:
 
 _SAMPLES, _LIKELIEST = ("stage3.learn_from", "samples"), ("stage3.learn_from", "likeliest")
 _FOUR, _TWO = ("stage3.epochs", 4), ("stage3.epochs", 2)
+_SOFT_PROMPT = (
+    ("stage3.adapter", "soft_prompt"),
+    ("stage3.num_soft_tokens", 10),
+    ("stage3.learning_rate", 0.03),
+)
 WAYS = {
     "the run's": Way(),
     "likeliest alone": Way((_LIKELIEST, _FOUR)),
@@ -180,13 +185,6 @@ WAYS = {
     "samples weighed": Way((_SAMPLES, _TWO), weighed),
     "four wrong samples": Way((_SAMPLES, _TWO, ("stage3.max_wrong", 4))),
     "side by side": Way((_SAMPLES, _TWO, ("stage3.max_correct", 10)), side_by_side, among_beams=True),
-    "soft prompt": Way(
-        (
-            _SAMPLES,
-            _TWO,
-            ("stage3.adapter", "soft_prompt"),
-            ("stage3.num_soft_tokens", 10),
-            ("stage3.learning_rate", 0.03),
-        )
-    ),
+    "soft prompt": Way((_SAMPLES, _TWO, *_SOFT_PROMPT)),
+    "soft prompt, likeliest alone": Way((_LIKELIEST, _FOUR, *_SOFT_PROMPT)),
 }

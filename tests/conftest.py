@@ -103,6 +103,13 @@ def tiny_model(architecture: str, vocab_size: int) -> PreTrainedModel:
             return LlamaForCausalLM(config)
 
 
+@pytest.fixture(
+    params=["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
 def speed() -> Speed:
     """Of the backbones below; a test that holds at both speeds is parametrised with `SPEEDS`."""

@@ -31,6 +31,7 @@ from aspire_llm.stages.training_loop import TrainingLoop
 TEXTS = ["Where?", "Who built the old piano?"]
 LORA = TrainingConfig(adapter="lora", lora_rank=2)
 ON_DISK = Placement("sequential", {"cpu": "1KB"})
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -49,10 +50,16 @@ def saved(model: nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) ->
     return folder
 
 
+def shared_out(folder: Path, **shares: float) -> Placement:
+    """Room for a share of a model's bytes at each place; the rest on disk."""
+    size = (folder / "model.safetensors").stat().st_size
+    room = {place: f"{size * share / 1000:.1f}KB" for place, share in shares.items()}
+    return Placement("auto", {0 if place == "gpu" else "cpu": most for place, most in room.items()})
+
+
 def partly(folder: Path) -> Placement:
     """Half of a model on disk."""
-    size = (folder / "model.safetensors").stat().st_size
-    return Placement("auto", {"cpu": f"{size * 0.7 / 1000:.1f}KB"})
+    return shared_out(folder, cpu=0.7)
 
 
 def on_disk(backbone: Backbone) -> list[str]:
@@ -76,6 +83,25 @@ def test_what_lies_on_disk_computes_the_same(folder: Path, share: str) -> None:
     assert ours[0] == expected[0]
     close(ours[1], expected[1])
     assert on_disk(spread), "weights were brought and stayed"
+
+
+@GPU
+@pytest.mark.parametrize("shares", [{"gpu": 0.8, "cpu": 2}, {"gpu": 0.7, "cpu": 0.2}, {"gpu": 0.7}])
+def test_what_lies_beside_a_gpu_computes_the_same(folder: Path, shares: dict[str, float]) -> None:
+    """In memory, in memory and on disk, or on disk alone."""
+    plain, spread = load_backbone(folder, device="cuda"), load_backbone(folder, placement=shared_out(folder, **shares))
+    assert {"cuda", "meta"} == {parameter.device.type for parameter in spread.model.parameters()}
+    assert (spread.device.type, spread.dtype) == ("cuda", plain.dtype)
+    assert spread.num_parameters == plain.num_parameters
+    ours, expected = everything(spread), everything(plain)
+    assert ours[0] == expected[0]
+    close(ours[1], expected[1])
+    lora = [new_adapter(own, TASK, LORA, seed=0) for own in (plain, spread)]
+    close(gradients(spread, lora[1]), gradients(plain, lora[0]))
+    task = adapted(spread).task
+    with spread.layers_recomputed():
+        close(gradients(spread, task), gradients(plain, adapted(plain).task))
+    assert {"cuda", "meta"} == {parameter.device.type for parameter in spread.model.parameters()}
 
 
 def gradients(backbone: Backbone, adapter: Adapter) -> list[Tensor]:
@@ -161,6 +187,23 @@ def test_a_finished_run_is_spread_at_no_cost(
     found = predictor.predict(["Where was piano 7 built?"])[0]
     assert found.scored.answer.text == expected.scored.answer.text
     assert found.scored.selection_score == pytest.approx(expected.scored.selection_score, abs=1e-4)
+
+
+@GPU
+def test_a_whole_run_beside_a_gpu(model_folder: Path, data_file: Path, tmp_path: Path) -> None:
+    config = tiny_config("lora", model_folder, data_file)
+    half = shared_out(model_folder, gpu=0.8, cpu=2)
+    there = with_changes(config, [("device_map", half.device_map), ("max_memory", dict(half.max_memory))])
+    for name, own in (("there", there), ("here", with_changes(config, [("device", "cuda")]))):
+        run(own, tmp_path / name)
+    told = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("there", "here")]
+    assert told[0]["accuracy"] == told[1]["accuracy"]
+    loaded = [SelectivePredictor.load(tmp_path / name) for name in ("there", "here")]
+    assert "cuda" in {parameter.device.type for parameter in loaded[0].model.backbone.model.parameters()}
+    there_said, here_said = (own.predict(["Where was piano 7 built?", "Where?"]) for own in loaded)
+    for own, other in zip(there_said, here_said, strict=True):
+        assert own.scored.answer.text == other.scored.answer.text
+        assert own.scored.selection_score == pytest.approx(other.scored.selection_score, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tup
 
 
 @pytest.fixture
-def quantised(form: tuple[str, Any], model_folder: Path) -> Backbone:
-    return load_backbone(model_folder, quantization=form[1])
+def quantised(form: tuple[str, Any], model_folder: Path, device: str) -> Backbone:
+    return load_backbone(model_folder, quantization=form[1], device=device)
 
 
 def dequantised(layer: nn.Linear) -> Tensor:
@@ -79,7 +79,7 @@ def twin(backbone: Backbone, folder: Path) -> Backbone:
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             module.weight = nn.Parameter(dequantised(layers[name]).float())
-    return Backbone(model, backbone.tokenizer, speed="plain")
+    return Backbone(model.to(backbone.device), backbone.tokenizer, speed="plain")
 
 
 @pytest.mark.parametrize("form", SMOOTH, indirect=True)
@@ -95,7 +95,7 @@ def test_answers_are_those_of_generate_and_verdicts_of_plain_passes(quantised: B
         for reference in (AdaptedModel(plain, model.task, model.self_evaluation), model):
             logits = full_forward(reference, sequence_embeddings(model, prompt, own.token_ids))
             log_probs = torch.log_softmax(logits[-len(own.token_ids) - 1 : -1], -1)
-            taught = log_probs.gather(-1, torch.tensor(own.token_ids)[:, None])[:, 0]
+            taught = log_probs.gather(-1, torch.tensor(own.token_ids, device=log_probs.device)[:, None])[:, 0]
             assert taught.tolist() == pytest.approx(own.token_log_probs, abs=1e-4)
             verdict = full_forward(reference, sequence_embeddings(model, prompt, own.answer_ids, verdict=True))[-1]
             assert found.item() == pytest.approx(log_self_evaluation(verdict, PAIR).item(), abs=1e-4)
@@ -109,7 +109,7 @@ def test_where_activations_are_rounded_likelihoods_are_those_of_plain_passes_nea
         for own in row:
             logits = full_forward(model, sequence_embeddings(model, prompt, own.token_ids))
             log_probs = torch.log_softmax(logits[-len(own.token_ids) - 1 : -1], -1)
-            taught = log_probs.gather(-1, torch.tensor(own.token_ids)[:, None])[:, 0]
+            taught = log_probs.gather(-1, torch.tensor(own.token_ids, device=log_probs.device)[:, None])[:, 0]
             assert taught.tolist() == pytest.approx(own.token_log_probs, abs=0.1)
 
 
@@ -138,7 +138,7 @@ def lora(backbone: Backbone, folder: Path) -> tuple[Adapter, Adapter]:
             assert {parameter.dtype for parameter in adapter.parameters()} == {torch.float32}
             with torch.no_grad():
                 for parameter in adapter.parameters():
-                    parameter += 0.05 * torch.randn(parameter.shape)
+                    parameter += 0.05 * torch.randn(parameter.shape).to(parameter.device)
             save_adapter(adapter, folder / name)
         adapters.append(load_adapter(backbone, name, folder / name))
     for parameter in (parameter for adapter in adapters for parameter in adapter.parameters()):
@@ -153,7 +153,7 @@ def test_losses_and_gradients_are_those_of_the_same_numbers_in_plain_layers(
 ) -> None:
     plain = twin(quantised, model_folder)
     with torch.no_grad():  # after which bitsandbytes has laid its weights out for inference
-        quantised.model(torch.arange(8)[None])
+        quantised.model(torch.arange(8, device=quantised.device)[None])
     ours, expected = (losses(*adapters(own, tmp_path), own) for own in (quantised, plain))
     tolerance = 1e-4 if form in SMOOTH else 0.2  # activations in eight bits: .11 was seen, of the gradient of an A
     for own, other in zip(ours, expected, strict=True):
@@ -234,8 +234,8 @@ def test_a_checkpoint_that_is_quantised_already(form: tuple[str, str], quantised
     quantised.model.set_attn_implementation("sdpa")
     quantised.model.save_pretrained(tmp_path)
     quantised.tokenizer.save_pretrained(tmp_path)
-    again = load_backbone(tmp_path)
-    token_ids = torch.arange(8)[None]
+    again = load_backbone(tmp_path, device=quantised.device.type)
+    token_ids = torch.arange(8, device=quantised.device)[None]
     torch.testing.assert_close(again.model(token_ids).logits, quantised.model(token_ids).logits)
     ours, expected = (losses(*soft(own, tmp_path), own) for own in (again, quantised))
     for own, other in zip(ours, expected, strict=True):
@@ -249,17 +249,18 @@ def test_a_checkpoint_that_is_quantised_already(form: tuple[str, str], quantised
 def test_a_run_from_end_to_end(
     form: tuple[str, str],
     adapter: str,
+    device: str,
     model_folder: Path,
     data_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config, folder = tiny_config(adapter, model_folder, data_file), tmp_path / "run"
-    run(with_changes(config, [("quantization", form[1])]), folder)
+    run(with_changes(config, [("quantization", form[1]), ("device", device)]), folder)
     facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["model"]
     assert facts["quantised_by"].startswith("bitsandbytes ")
     stored = [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-    found = SelectivePredictor.load(folder).predict([line["question"] for line in stored[:4]])
+    found = SelectivePredictor.load(folder, device=device).predict([line["question"] for line in stored[:4]])
     assert [own.scored.selection_score for own in found] == pytest.approx(
         [line["selection_score"] for line in stored[:4]], abs=1e-4
     )
