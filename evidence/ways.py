@@ -186,5 +186,5 @@ WAYS = {
     "four wrong samples": Way((_SAMPLES, _TWO, ("stage3.max_wrong", 4))),
     "side by side": Way((_SAMPLES, _TWO, ("stage3.max_correct", 10)), side_by_side, among_beams=True),
     "soft prompt": Way((_SAMPLES, _TWO, *_SOFT_PROMPT)),
-    "soft prompt, likeliest alone": Way((_LIKELIEST, _FOUR, *_SOFT_PROMPT)),
+    "soft prompt likeliest alone": Way((_LIKELIEST, _FOUR, *_SOFT_PROMPT)),
 }
