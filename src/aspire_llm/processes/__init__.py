@@ -76,5 +76,9 @@ def joined(sharding: Sharding | None = None) -> Iterator[None]:
     try:
         with none_lost_in_passes() if sharding else nullcontext():
             yield
+    except BaseException:
+        if isinstance(_together, Group):
+            _together.failed = True
+        raise
     finally:
         _together = before

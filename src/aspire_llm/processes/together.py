@@ -1,5 +1,6 @@
 """Several processes, over torch.distributed."""
 
+import atexit
 import os
 import signal
 import threading
@@ -21,7 +22,11 @@ _GOES_ON = "the same command goes on from here, with any number of processes"
 
 
 class Group(Processes):
-    """Several processes, over torch.distributed."""
+    """Several processes, over torch.distributed.
+
+    Attributes:
+        failed: Whether this process ends by an error, so that others may be in the midst of something.
+    """
 
     def __init__(self, backend: str = "gloo") -> None:
         import torch.distributed as dist
@@ -29,12 +34,14 @@ class Group(Processes):
 
         self.index, self.count = process_index(), process_count()
         self.shares = self.count
-        self._alone = False
+        self.failed = self._alone = False
         self._jobs = 0
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _stopped)
         if not dist.is_initialized():
             dist.init_process_group(backend, timeout=_PATIENCE)
+            # Its threads run on, and a process that ends with them aborts now and then, when all of its work is done.
+            atexit.register(lambda: None if self.failed and "nccl" in backend else dist.destroy_process_group())
         self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
         host = os.environ.get("MASTER_ADDR", "localhost")
         if self.is_main:
