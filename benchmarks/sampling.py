@@ -4,7 +4,7 @@ Draws need not be the same; the log-probabilities of what either side drew must 
 lengths count θp's 50 soft tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -17,10 +17,10 @@ PROMPT, SAMPLES = 650, 10
 Drawn = list[tuple[tuple[int, ...], tuple[float, ...]]]  # sample → (tokens, their log-probabilities)
 
 
-def rows(settings: Settings) -> list[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """One question a batch."""
     lengths = (16, 32) if settings.full else (16,)
-    return [row(name, tokens, settings.rounds) for name in settings.models for tokens in lengths]
+    yield from (row(name, tokens, settings.rounds) for name in settings.models for tokens in lengths)
 
 
 def row(name: str, new_tokens: int, rounds: int) -> Row:

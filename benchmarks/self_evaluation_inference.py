@@ -4,6 +4,8 @@ Against the naive new pass over `[θp] [x] [ŷ] [θs]`, and against the time tha
 `generate`'s, whichever is shorter): a ratio of 8.3 is 12% of it. Prompt lengths count θp's 50 soft tokens.
 """
 
+from collections.abc import Iterator
+
 import torch
 
 from aspire_llm.lm.decoding.beam_search import beam_search
@@ -16,9 +18,10 @@ PROMPT, NEW_TOKENS = 650, 16
 _PATH = "self_evaluation_inference"
 
 
-def rows(settings: Settings) -> list[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """Both comparisons on each model."""
-    return [row for name in settings.models for row in rows_of(name, 3 * settings.rounds)]
+    for name in settings.models:
+        yield from rows_of(name, 3 * settings.rounds)
 
 
 def rows_of(name: str, rounds: int) -> list[Row]:

@@ -5,7 +5,7 @@ a process of its own, for one step. Prompt lengths count θp's 50 soft tokens.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,10 @@ class Case:
         return f"{len(self.positions)} questions, prompt {low}–{high}, answers of 2–16 tokens, batches of 8"
 
 
-def rows(settings: Settings) -> list[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """Time and memory on each model."""
-    return [row(name, Case() if settings.full else Case(UNEQUAL_PROMPTS), PEER_ONCE) for name in settings.models]
+    case = Case() if settings.full else Case(UNEQUAL_PROMPTS)
+    yield from (row(name, case, PEER_ONCE) for name in settings.models)
 
 
 def row(name: str, case: Case, rounds: int) -> Row:

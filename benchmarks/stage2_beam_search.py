@@ -6,7 +6,7 @@ reading of one prompt by a model that has decoded before. Prompt lengths count Î
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,16 +45,14 @@ class Case:
         return f"{questions}prompt {length}, k={self.num_beams}, {tokens} new tokens"
 
 
-def rows(settings: Settings) -> list[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """One question a batch, eight of unequal prompts, then what needs little memory."""
-    result = []
     for name in settings.models:
-        result.append(_prefill_row(name, settings))
-        result.append(row(name, Case(new_tokens=16), settings.rounds, target=6.0, limit_target=0.6))
-        result.append(row(name, Case(new_tokens=32), PEER_ONCE, target=5.0, limit_target=0.6))
-        result.append(row(name, Case(positions=UNEQUAL_PROMPTS, ends=True), PEER_ONCE, target=8.0))
-        result += [_small_row(name, case, settings.rounds) for case in (Case(num_beams=2), Case(positions=(100,)))]
-    return result
+        yield _prefill_row(name, settings)
+        yield row(name, Case(new_tokens=16), settings.rounds, target=6.0, limit_target=0.6)
+        yield row(name, Case(new_tokens=32), PEER_ONCE, target=5.0, limit_target=0.6)
+        yield row(name, Case(positions=UNEQUAL_PROMPTS, ends=True), PEER_ONCE, target=8.0)
+        yield from (_small_row(name, case, settings.rounds) for case in (Case(num_beams=2), Case(positions=(100,))))
 
 
 def row(name: str, case: Case, rounds: int, *, target: float | None = None, limit_target: float | None = None) -> Row:

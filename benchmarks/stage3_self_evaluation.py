@@ -6,7 +6,7 @@ Gradients of a model with ReLU are compared where few of its units are within ro
 jumps (see docs/experiments.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,9 @@ class Case:
         return f"prompt {self.positions}, {len(self.answers)} answers of {min(self.answers)}–{max(self.answers)} tokens"
 
 
-def rows(settings: Settings) -> list[Row]:
+def rows(settings: Settings) -> Iterator[Row]:
     """Time and memory on each model."""
-    return [row(name, Case(), PEER_ONCE, with_memory=True) for name in settings.models]
+    yield from (row(name, Case(), PEER_ONCE, with_memory=True) for name in settings.models)
 
 
 def row(name: str, case: Case, rounds: int, *, with_memory: bool) -> Row:
