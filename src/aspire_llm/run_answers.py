@@ -211,7 +211,9 @@ class RunAnswers:
 
         def computed(places: Sequence[int]) -> Sequence[T]:
             everything = prompts()
-            return compute([everything[place] for place in places])
+            found = compute([everything[place] for place in places])
+            self.model.give_back()  # batches of all sizes leave gaps, which would add up
+            return found
 
         return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
 
