@@ -40,8 +40,7 @@ class Group(Processes):
             signal.signal(signal.SIGTERM, _stopped)
         if not dist.is_initialized():
             dist.init_process_group(backend, timeout=_PATIENCE)
-            # Its threads run on, and a process that ends with them aborts now and then, when all of its work is done.
-            atexit.register(lambda: None if self.failed and "nccl" in backend else dist.destroy_process_group())
+            atexit.register(self._leave, backend)
         self._group = dist.new_group(backend="gloo", timeout=_PATIENCE)
         host = os.environ.get("MASTER_ADDR", "localhost")
         if self.is_main:
@@ -49,6 +48,15 @@ class Group(Processes):
         port = self._broadcast(self._taken.port if self.is_main else None)
         if not self.is_main:
             self._taken = TCPStore(host, port, is_master=False)
+
+    def _leave(self, backend: str) -> None:
+        """End the threads of the group: with them, the interpreter aborted now and then, when all work was done."""
+        import torch.distributed as dist
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nobody is left to hear of it
+        if not (self.failed and "nccl" in backend):  # which waits for processes that may be in the midst of something
+            dist.destroy_process_group()
 
     def once(self, work: Callable[[], Result]) -> Result:
         if self._alone:
