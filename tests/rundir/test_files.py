@@ -31,6 +31,16 @@ def test_a_broken_document_is_one_line_that_names_it(tmp_path: Path, broken: str
     assert "\n" not in str(error.value)
 
 
+def test_a_number_beyond_all_is_no_count(tmp_path: Path) -> None:
+    def count(content: dict[str, float]) -> int:
+        return int(content["count"])
+
+    for file in (Document("a.json", "count", dict, count), Lines("b.jsonl", "count", dict, count)):
+        (tmp_path / file.name).write_text('{"count": 1e999}\n', encoding="utf-8")
+        with pytest.raises(RunDirectoryError, match=rf"{file.name}.* holds no count"):
+            file.read(tmp_path)
+
+
 def test_a_missing_file_and_a_broken_line_are_named(tmp_path: Path) -> None:
     for file in (NUMBER, TEXTS):
         assert not file.exists(tmp_path)

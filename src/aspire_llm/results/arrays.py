@@ -19,7 +19,7 @@ from aspire_llm.selection import Infeasible
 T = TypeVar("T")
 Named: TypeAlias = dict[str, NDArray[Any]]
 
-_BROKEN = (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError)
+_BROKEN = (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Document(Generic[T]):
         name: Of the file within its folder.
         holds: What it should hold, for error messages.
         to_json: Writes the record as JSON values.
-        from_json: Reads it back; may raise KeyError, TypeError or ValueError.
+        from_json: Reads it back; may raise KeyError, TypeError, ValueError or OverflowError.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Lines(Generic[T]):
         name: Of the file within its folder.
         holds: What a line should hold, for error messages.
         to_json: Writes a record as JSON values.
-        from_json: Reads it back; may raise KeyError, TypeError or ValueError.
+        from_json: Reads it back; may raise KeyError, TypeError, ValueError or OverflowError.
     """
 
     name: str
@@ -200,7 +200,7 @@ def appending(path: Path) -> Iterator[BinaryIO]:
     processes().wait()
 
 
-_BROKEN = (KeyError, TypeError, ValueError, AttributeError)
+_BROKEN = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def _parsed(text: str) -> Any:
