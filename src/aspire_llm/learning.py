@@ -25,6 +25,7 @@ from aspire_llm.results.samples import QuestionSamples
 from aspire_llm.results.states import STATES
 from aspire_llm.run_model import RunModel, ids_of
 from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.log import log_epoch
 from aspire_llm.samplers import Samplers
 from aspire_llm.stages.stage1_task_tuning import TaskExample, task_examples, task_loss
 from aspire_llm.stages.stage2_answer_sampling import sample_answers
@@ -179,5 +180,5 @@ class Learning:
         return frozen(adapter)
 
     def _log(self, **epoch: Any) -> None:
-        self._directory.log(**epoch)
+        log_epoch(self._directory.path, **epoch)
         self._also_log(**epoch)

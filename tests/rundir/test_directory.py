@@ -9,6 +9,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_changes
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.log import log_epoch
 from aspire_llm.rundir.own import MARKER
 from aspire_llm.rundir.steps import stale
 
@@ -88,6 +89,34 @@ def test_figures_of_other_decisions_are_removed_with_no_answer_lost(tmp_path: Pa
     assert {"task_adapter", "self_eval_adapter", "predictions.jsonl", "evaluations/dev/predictions.jsonl"} <= after
     assert not {"evaluations/dev/metrics.json", "seeds.json", "sweep.json"} & after
     assert "seeds.json" in started_with(tmp_path / "device", "device", "cpu")
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"stage": "stage 1"}', '{"stage": "stage 1", "epoch": "first"}'])
+@pytest.mark.parametrize("changes", [[], [("stage3.epochs", 3)]])
+def test_a_damaged_log_is_told_before_anything_is_removed(
+    tmp_path: Path, line: str, changes: list[tuple[str, object]]
+) -> None:
+    run = begun(tmp_path / "run")
+    with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(f"{line}\n")
+    before = names(run)
+    directory = RunDirectory.plan(run, with_changes(CONFIG, changes), remake=True)
+    with pytest.raises(RunDirectoryError, match=r"log\.jsonl line 3 holds no event of an epoch \(.*remove what is dam"):
+        directory.start(stale(directory.changed))
+    assert names(run) == before
+
+
+def test_an_epoch_replaces_what_a_killed_try_took_down_of_it(tmp_path: Path) -> None:
+    for stage, epoch in (("stage 1", 1), ("stage 1", 2), ("stage 3", 1)):
+        log_epoch(tmp_path, stage, epoch, train_loss=float(epoch))
+    with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write('{"stage": "sta')  # killed
+    log_epoch(tmp_path, "stage 1", 1, train_loss=0.5)
+    log = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in log] == [
+        {"stage": "stage 3", "epoch": 1, "train_loss": 1.0},
+        {"stage": "stage 1", "epoch": 1, "train_loss": 0.5},
+    ]
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

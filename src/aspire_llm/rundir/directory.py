@@ -3,7 +3,6 @@
 Every step asks for its output first and computes what is missing, so that the same command resumes a killed run.
 """
 
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from aspire_llm.config_files import differing_keys, flatten, parse_config, read_
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.processes import processes
 from aspire_llm.rundir.lock import take_lock
+from aspire_llm.rundir.log import forget_steps
 from aspire_llm.rundir.own import CONFIG, MARKER, check_apart_from_inputs, check_is_run, is_run, not_ours
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.steps import Output, changes_figures, training_keys
@@ -148,6 +148,7 @@ class RunDirectory:
             self._set_aside()
         for leftover in self._leftovers():
             remove(leftover)
+        self._forget_steps({output.step for output in stale})  # first: what is damaged ends the command, and is kept
         # From the last on: killed in between, nothing is left that was made from what is gone.
         for output in reversed(stale):
             for folder in (self.path, *self.path.glob("evaluations/*")):
@@ -157,7 +158,6 @@ class RunDirectory:
                 remove(checkpoint)
             if output.name == "predictions.jsonl":
                 remove(self.path / "evaluations")
-        self._forget_steps({output.step for output in stale})
         if changes_figures(self.changed):
             for name in ("seeds.json", "sweep.json"):
                 remove(self.path / name)
@@ -187,13 +187,6 @@ class RunDirectory:
         """A folder that appears under `name` when the block ends well, and not at all otherwise."""
         return new_folder(self.path / name)
 
-    def log(self, *, stage: str, epoch: int, **event: object) -> None:
-        """Take down an epoch in `log.jsonl`, in place of what a killed try took down of it and of later ones."""
-        path = self.path / "log.jsonl"
-        kept = [line for line in _whole_lines(path) if not _is_from(json.loads(line), stage, epoch)]
-        line = json.dumps({"stage": stage, "epoch": epoch, **event}, ensure_ascii=False)
-        write_text(path, "".join([*kept, line + "\n"]))
-
     def _lock(self) -> None:
         """The mark is what is locked: nothing stands in the directory before it does."""
         if processes().is_main:
@@ -215,10 +208,7 @@ class RunDirectory:
 
     def _forget_steps(self, steps: Set[str]) -> None:
         """Drop what the log and the provenance say of steps that are made again."""
-        log = self.path / "log.jsonl"
-        if steps and log.is_file():
-            lines = _whole_lines(log)
-            write_text(log, "".join(line for line in lines if _step(json.loads(line)["stage"]) not in steps))
+        forget_steps(self.path, steps)
         if steps and PROVENANCE.exists(self.path):
             provenance = PROVENANCE.read(self.path)
             kept = {step: seconds for step, seconds in provenance.seconds.items() if step not in steps}
@@ -236,21 +226,6 @@ def _hint(stored: RunConfig, asked: RunConfig, keys: Sequence[str]) -> str:
 def _check_usable(path: Path) -> None:
     if path.is_dir() and any(path.iterdir()) and not is_run(path):
         raise RunDirectoryError(f"{path} is not empty and holds no run; choose another --output")
-
-
-def _step(stage: str) -> str:
-    """The step to which a stage in the log belongs; ``stage 2, fold 1 of 2`` is of ``stage2``."""
-    return stage.split(",")[0].replace(" ", "")
-
-
-def _is_from(event: dict[str, object], stage: str, epoch: int) -> bool:
-    return event["stage"] == stage and int(str(event["epoch"])) >= epoch
-
-
-def _whole_lines(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _content(path: Path) -> str | None:

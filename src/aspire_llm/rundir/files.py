@@ -66,12 +66,14 @@ class Lines(Generic[T]):
         holds: What a line should hold, for error messages.
         to_json: Writes a record as JSON values.
         from_json: Reads it back; may raise KeyError, TypeError, ValueError or OverflowError.
+        remedy: What to do about a damaged line, for error messages.
     """
 
     name: str
     holds: str
     to_json: Callable[[T], Any]
     from_json: Callable[[Any], T]
+    remedy: str = "make it again"
 
     def exists(self, folder: Path) -> bool:
         """Whether the folder has the file."""
@@ -101,13 +103,13 @@ class Lines(Generic[T]):
                         record = self.from_json(_parsed(line))
                     except _BROKEN as error:
                         raise RunDirectoryError(
-                            f"{path} line {number} holds no {self.holds} ({_reason(error)}); make it again"
+                            f"{path} line {number} holds no {self.holds} ({_reason(error)}); {self.remedy}"
                         ) from error
                     yield record
         except FileNotFoundError as error:
             raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
         except UnicodeDecodeError as error:
-            raise RunDirectoryError(f"{path} is no UTF-8 text; make it again") from error
+            raise RunDirectoryError(f"{path} is no UTF-8 text; {self.remedy}") from error
 
     def write(self, folder: Path, records: Sequence[T]) -> None:
         """Write all records anew, whole or not at all."""

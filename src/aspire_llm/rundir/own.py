@@ -8,6 +8,7 @@ from pathlib import Path
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import flatten, parse_config, read_yaml
 from aspire_llm.errors import AspireError, ConfigError, RunDirectoryError
+from aspire_llm.rundir.log import LOG
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.steps import OUTPUTS
 from aspire_llm.rundir.streams import is_stream
@@ -18,7 +19,7 @@ CONFIG = "config.yaml"
 # Whatever a run writes at the top of its directory.
 _OWN = (
     ".DS_Store",  # made by a file manager that only looks
-    *(MARKER, CONFIG, PROVENANCE.name, "log.jsonl", "few_shot.json", "calibration.json", "fused.json"),
+    *(MARKER, CONFIG, PROVENANCE.name, LOG.name, "few_shot.json", "calibration.json", "fused.json"),
     *("metrics.json", "costs.json"),
     *("report.html", "tables", "scores", "evaluations", "seeds.json", "seeds", "sweep.json", "sweeps", "*.checkpoint"),
     *("tensorboard", "wandb"),  # of trackers
