@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,17 +267,41 @@ def test_it_says_when_the_other_questions_are_gone(run: Path, capsys: pytest.Cap
     assert CALIBRATION.read(run).guarantee(0.5).num_questions == 100
 
 
-def test_questions_that_the_run_has_learned_from_do_not_calibrate_it(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("known", "where"),
+    [
+        (lambda run: VALIDATION_PREDICTIONS.read(run)[0].question.question, "validation split"),
+        (
+            lambda run: f"  {VALIDATION_PREDICTIONS.read(run)[0].question.question.upper().strip('?')}",
+            "validation split",
+        ),
+        (lambda run: PREDICTIONS.read(run)[0].question.question, "test split"),
+    ],
+)
+def test_questions_that_the_run_has_seen_do_not_calibrate_it(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], known: Callable[[Path], str], where: str
 ) -> None:
-    learned = VALIDATION_PREDICTIONS.read(run)[0].question.question
-    rows = [{"id": "seen", "question": learned, "answer": "Paris"}, {"question": "Where is Lima?", "answer": "Peru"}]
+    rows = [{"id": "seen", "question": known(run), "answer": "Paris"}, {"question": "Where is Lima?", "answer": "Peru"}]
     data = tmp_path / "mixed.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     before = (run / "calibration.json").read_bytes()
     assert calibrate(run, "--target-risk", "0.5", "--data", str(data)) == 2
     error = capsys.readouterr().err
-    assert "1 of 2 questions stand in the run's training or validation split, 'seen' for one" in error
+    assert f"1 of 2 questions stand in the run's {where}, 'seen' for one" in error
     assert error.count("\n") == 1
     assert (run / "calibration.json").read_bytes() == before
     assert not (run / LABELLED_PREDICTIONS.name).exists()
+
+
+def test_the_certainty_of_the_runs_own_promise_is_not_ignored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = (run / "config.yaml").read_text(encoding="utf-8").replace("target_risk: null", "target_risk: 0.5")
+    (run / "config.yaml").write_text(config, encoding="utf-8")
+    before = (run / "calibration.json").read_bytes()
+    assert calibrate(run, "--target-risk", "0.5", "--delta", "0.01") == 2
+    error = capsys.readouterr().err
+    assert "this run itself promises a risk of 0.5 at a delta of 0.05, not 0.01" in error
+    assert error.count("\n") == 1
+    assert (run / "calibration.json").read_bytes() == before
+    assert calibrate(run, "--target-risk", "0.5") == 0
+    assert calibrate(run, "--target-risk", "0.4", "--delta", "0.01") == 0
+    assert [own.delta for own in CALIBRATION.read(run).targets] == [0.01, 0.05]

@@ -18,7 +18,7 @@ from aspire_llm.records import Evidence, Mark, Prediction, SampledAnswer, Scored
 from aspire_llm.results.calibration import CALIBRATION, calibrate, decision_rule
 from aspire_llm.results.metrics import METRICS
 from aspire_llm.results.predictions import LABELLED_PREDICTIONS
-from aspire_llm.selection import Certified, Infeasible, RiskTarget, Uncertified
+from aspire_llm.selection import Certified, Infeasible, RiskTarget, SlicedGuarantee, Uncertified
 
 SETTINGS = [
     "data.splits={train: 8, validation: 30, calibration: 20, test: 6}",
@@ -233,6 +233,47 @@ def test_no_threshold_lies_below_the_answers_that_were_marked() -> None:
     assert threshold(Mark("Ulm", True)) == -1.0
     assert threshold(None) < -1.0
     assert math.isfinite(threshold(None))
+
+
+def test_each_value_of_a_field_has_its_own_lowest_mark() -> None:
+    """All answers of one kind were marked, of the other only those above −1: nothing is known of its others."""
+    config = load_config(None, [("score.alpha", 0)])
+    rule, target = decision_rule(config), RiskTarget(0.1, 0.05, "kind")
+    validation = [of_kind(kind, place, -4 * place / 100, None) for kind in "ab" for place in range(100)]
+    shown = {"a": 4.0, "b": 1.0}
+    answered = [
+        of_kind(kind, place, -lowest * (place + 1) / 100, Mark("Ulm", True))
+        for kind, lowest in shown.items()
+        for place in range(100)
+    ]
+    found = calibrate(config, answered, lambda: validation, rule, [target]).guarantee(0.1, "kind")
+    assert isinstance(found, SlicedGuarantee)
+    for kind, lowest in shown.items():
+        assert isinstance(outcome := found.by_value[kind].outcome, Certified)
+        assert outcome.threshold >= -lowest
+
+
+def of_kind(kind: str, place: int, score: float, mark: Mark | None) -> Prediction:
+    own = prediction(place, score, mark)
+    return replace(own, question=replace(own.question, id=f"{kind}{place}", metadata={"kind": kind}))
+
+
+def test_lines_of_predict_keep_the_turns_before_a_question(run: Path, tmp_path: Path) -> None:
+    turns = [["Who built organ 1?", "Silbermann"], ["Where?", "Freiberg"]]
+    asked = write(tmp_path / "asked.jsonl", [{"id": "late", "question": "When?", "history": turns}])
+    given = tmp_path / "given.jsonl"
+    assert main(["predict", str(run), "--input", str(asked), "--output", str(given)]) == 0
+    before = given.read_bytes()
+    row = json.loads(before)
+    assert row["history"] == turns
+    data = write(tmp_path / "marked.jsonl", [row | {"correct": True}])
+    assert calibrated(run, data) == 0
+    (labelled,) = LABELLED_PREDICTIONS.read(run)
+    assert labelled.question.history == tuple(map(tuple, turns))
+    assert labelled.sampled.text == shown(row)
+    write(asked, [{"id": "late", "question": "When?", "history": turns[:1]}])
+    assert main(["predict", str(run), "--input", str(asked), "--output", str(given)]) == 0
+    assert json.loads(given.read_bytes())["history"] == turns[:1]  # another question, whatever its text
 
 
 def test_a_mark_outlives_other_settings_and_other_measures() -> None:

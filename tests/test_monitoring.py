@@ -62,6 +62,9 @@ def test_it_says_what_has_changed(run: Path, capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert "scores have shifted: alarm at number" in said
     assert "questions: no change seen" in said
+    alike = [replace(own, novelty=1.0 - (own.novelty or 0.0) / 10) for own in answers(500, 1)]
+    assert watched(run, alike) == 0
+    assert "questions are all alike: alarm at number" in capsys.readouterr().out
     new = [replace(own, novelty=0.01 + (own.novelty or 0.0) / 10) for own in answers(500, 1)]
     assert watched(run, new) == 0
     said = capsys.readouterr().out
@@ -81,6 +84,27 @@ def test_labels_may_come_later_and_withheld_answers_are_no_risk(run: Path, capsy
     assert "risk" not in capsys.readouterr().out
     assert watched(run, live, "--labelled", str(labels)) == 0
     assert "0 of 30 answers wrong, the target is 20%" in capsys.readouterr().out
+
+
+def test_of_questions_of_one_group_one_counts(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live = [replace(own, question=replace(own.question, group="story")) for own in answers(40, 1, shift=-5.0)]
+    assert watched(run, live) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("40 live questions in 1 groups, one of each against 200 calibration questions")
+    assert "scores: no change seen" in said
+    assert "of 1 answers wrong" in said
+
+
+def test_labels_of_a_stream_with_repeated_ids_are_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two nights' predictions in one file, each numbered from 1: a label could be of either."""
+    labels = run.parent / "labels.jsonl"
+    labels.write_text('{"id": "q3", "correct": false}\n{"id": "q3", "correct": true}\n')
+    assert watched(run, answers(30, 1), "--labelled", str(labels)) == 0
+    assert "0 of 1 answers wrong" in capsys.readouterr().out  # the last label of a question counts
+    assert watched(run, answers(30, 1) + answers(30, 2), "--labelled", str(labels)) == 2
+    error = capsys.readouterr().err
+    assert "labels of 1 questions whose id several predictions have, 'q3' for one" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

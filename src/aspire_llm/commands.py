@@ -11,7 +11,7 @@ from pathlib import Path
 from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.config_files import load_config, parse_change
 from aspire_llm.correctness import is_same_answer
-from aspire_llm.data import find_path, load_marked, plain_name
+from aspire_llm.data import asked_text, find_path, load_marked, plain_name
 from aspire_llm.demonstration import demonstration, introduction
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.methods.answer_set import AnswerSet
@@ -181,9 +181,11 @@ def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None)
         The guarantees, with what they come to on the run's test questions, for a terminal.
 
     Raises:
+        ConfigError: A target is the run's own, at another certainty.
         DataError: Something in the data is no question with an answer, or the run has learned from it.
     """
     with RunDirectory.open(run) as directory:
+        _check_certainty(directory.config, targets)
         pipeline = Pipeline(directory)
         pipeline.begin()
         if data is not None:
@@ -195,6 +197,17 @@ def calibrate(run: Path, targets: Sequence[RiskTarget], data: str | None = None)
         write_report(run)
         write_tables(run)
         return guarantees_text(CALIBRATION.read(run), predictions, directory.config.score.novelty_level)
+
+
+def _check_certainty(config: RunConfig, targets: Sequence[RiskTarget]) -> None:
+    """That no target contradicts the one that decides about the run's answers, which its settings make."""
+    own = config.score
+    asked = [one.delta for one in targets if (one.risk, one.per) == (own.target_risk, None) and one.delta != own.delta]
+    if asked:
+        raise ConfigError(
+            f"this run itself promises a risk of {own.target_risk:g} at a delta of {own.delta:g}, not {asked[0]:g}: "
+            f"give --delta {own.delta:g}, or score.delta={asked[0]:g} to aspire-llm run"
+        )
 
 
 def _judged(data: str) -> tuple[list[Question], dict[str, Mark]]:
@@ -224,13 +237,16 @@ def _say_unused(answered: Sequence[Prediction], data: str) -> None:
 
 
 def _unseen(questions: Sequence[Question], data: str, pipeline: Pipeline) -> Sequence[Question]:
-    """The questions, of which the run has seen none in training or in choosing its score."""
-    learned = {
-        (own.question, own.context) for split in (Split.TRAIN, Split.VALIDATION) for own in pipeline.questions[split]
+    """The questions, of which the run has seen none: learning, choosing its score, or showing what is promised."""
+    parts = {
+        "few-shot examples": pipeline.examples,
+        **{f"{split} split": pipeline.questions[split] for split in (Split.TRAIN, Split.VALIDATION, Split.TEST)},
     }
-    if seen := [own.id for own in questions if (own.question, own.context) in learned]:
-        raise DataError(
-            f"{data}: {len(seen)} of {len(questions)} questions stand in the run's training or validation split, "
-            f"{seen[0]!r} for one; a guarantee takes others"
-        )
+    for name, part in parts.items():
+        known = {asked_text(own) for own in part}
+        if seen := [own.id for own in questions if asked_text(own) in known]:
+            raise DataError(
+                f"{data}: {len(seen)} of {len(questions)} questions stand in the run's {name}, {seen[0]!r} for one; "
+                "a guarantee takes others"
+            )
     return questions

@@ -1,18 +1,19 @@
 """Live predictions of a run held against what calibrated it."""
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aspire_llm.data.validation import read_flag
 from aspire_llm.errors import ConfigError, DataError, RunDirectoryError
-from aspire_llm.records import Prediction
+from aspire_llm.records import Prediction, Question
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
 from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PREDICTIONS, outcome_file
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
-from aspire_llm.selection.drift import LEVEL, Watch, watch_risk, watch_values
+from aspire_llm.selection.drift import LEVEL, Watch, one_of_each, watch_risk, watch_values
 
 MIN_CALIBRATION = 20
 
@@ -28,7 +29,7 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
         target_risk: The promised share of wrong answers among those given; None for the one that decided.
 
     Raises:
-        DataError: The file holds no predictions, or labels of other questions.
+        DataError: The file holds no predictions, or it is not clear which of them a label is of.
         RunDirectoryError: Too few calibration answers are stored.
     """
     directory = RunDirectory.open(run)
@@ -40,43 +41,53 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
     live = [own for own in _read(outcome_file(source.name), source) if isinstance(own, Prediction)]
     if not live:
         raise DataError(f"{source} holds no predictions")
+    before, now = (one_of_each(part, _question) for part in (calibration, live))
     found = [
-        _sentence("scores", "have shifted", calibration, live, lambda own: own.scored.selection_score),
-        _sentence("questions", "are new", calibration, live, lambda own: own.novelty),
+        _sentence("scores", ("have shifted", "have shifted"), before, now, lambda own: own.scored.selection_score),
+        _sentence("questions", ("are new", "are all alike"), before, now, lambda own: own.novelty),
     ]
     marks = None
     if labelled is not None:
         marks = [mark for mark in _read(_LABELS, labelled) if mark["correct"] is not None]  # not of all lines
     risk = _risk(live, marks, target_risk)
-    about = f"{len(live)} live questions against {len(calibration)} calibration questions"
+    about = f"{_counted(live, now, 'live')} against {_counted(calibration, before, 'calibration')}"
     return "\n".join([f"{about}; an alarm is false once in {1 / LEVEL:.0f} streams:", *filter(None, [*found, risk])])
+
+
+def _question(prediction: Prediction) -> Question:
+    return prediction.question
+
+
+def _counted(predictions: Sequence[Prediction], drawn: Sequence[Prediction], name: str) -> str:
+    """How many questions there are, and of how many groups, of each of which one counts."""
+    groups = "" if len(drawn) == len(predictions) else f" in {len(drawn)} groups, one of each"
+    return f"{len(predictions)} {name} questions{groups}"
 
 
 def _sentence(
     what: str,
-    verdict: str,
+    verdicts: tuple[str, str],
     calibration: Sequence[Prediction],
     live: Sequence[Prediction],
     value: Callable[[Prediction], float | None],
 ) -> str | None:
+    """What is seen of a value; the verdicts are of lower and of higher ones."""
     before, now = ([known for own in part if (known := value(own)) is not None] for part in (calibration, live))
     if not (before and now):
         return None
     watch = watch_values(before, now)
-    medians = f"median {statistics.median(now):.3g}, at calibration {statistics.median(before):.3g}"
-    return _said(watch, what, verdict, medians)
+    own, theirs = statistics.median(now), statistics.median(before)
+    return _said(watch, what, verdicts[own > theirs], f"median {own:.3g}, at calibration {theirs:.3g}")
 
 
 def _risk(live: Sequence[Prediction], marks: Sequence[Mapping[str, Any]] | None, target: float | None) -> str | None:
     """What is known of wrong answers among those given."""
-    known = {own.question.id: own for own in live}
     if marks is None:
         judged = [(own, not own.correct) for own in live if own.correct is not None]
     else:
-        if unknown := [mark["id"] for mark in marks if mark["id"] not in known]:
-            raise DataError(f"labels of {len(unknown)} questions that are not among the predictions: {unknown[0]!r}")
-        judged = [(known[mark["id"]], not mark["correct"]) for mark in marks]
-    wrong = [is_wrong for own, is_wrong in judged if not own.abstained]
+        judged = _marked(live, {mark["id"]: mark["correct"] for mark in marks})  # the last of a question counts
+    answered = one_of_each([own for own in judged if not own[0].abstained], lambda own: own[0].question)
+    wrong = [is_wrong for _, is_wrong in answered]
     if not wrong:
         return None
     decided = {own.target_risk for own, _ in judged}
@@ -87,6 +98,19 @@ def _risk(live: Sequence[Prediction], marks: Sequence[Mapping[str, Any]] | None,
         raise ConfigError(f"the target risk is {promised:g}; it must lie between 0 and 1")
     figures = f"{sum(wrong)} of {len(wrong)} answers wrong, the target is {100 * promised:g}%"
     return _said(watch_risk(wrong, promised), "risk", "is above the target", figures)
+
+
+def _marked(live: Sequence[Prediction], marks: Mapping[str, bool]) -> list[tuple[Prediction, bool]]:
+    """The predictions that were marked, in the order of the marks, and whether each is wrong."""
+    known, count = {own.question.id: own for own in live}, Counter(own.question.id for own in live)
+    if unknown := [own for own in marks if own not in known]:
+        raise DataError(f"labels of {len(unknown)} questions that are not among the predictions: {unknown[0]!r}")
+    if unclear := [own for own in marks if count[own] > 1]:
+        raise DataError(
+            f"labels of {len(unclear)} questions whose id several predictions have, {unclear[0]!r} for one: give every "
+            "question of the stream an id of its own"
+        )
+    return [(known[own], not correct) for own, correct in marks.items()]
 
 
 def _said(watch: Watch, what: str, verdict: str, figures: str) -> str:

@@ -250,9 +250,10 @@ def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Questio
 
 def is_same_question(known: Question, asked: Question) -> bool:
     """Whether what a line of predictions knows of its question is true of another one."""
-    return (known.id, known.question, known.context, known.references) == (
+    return (known.id, known.question, known.context, known.history, known.references) == (
         asked.id,
         asked.question,
         asked.context,
+        asked.history,
         asked.references,
     )

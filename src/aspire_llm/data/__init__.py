@@ -8,12 +8,14 @@ from aspire_llm.data.run_data import load_splits
 from aspire_llm.data.sources import find_path, plain_name
 from aspire_llm.data.splits import split_questions
 from aspire_llm.data.streaming import QuestionStream
+from aspire_llm.data.validation import asked_text
 
 __all__ = [
     "DataReport",
     "Problem",
     "QuestionStream",
     "as_question",
+    "asked_text",
     "chat_turns",
     "check_data",
     "example_turns",

@@ -41,7 +41,8 @@ def as_question(asked: str | Question, *, id: str = "0", context: str | None = N
         raise DataError(
             f"question {own.id!r}: 'question' holds nothing that can be seen; give a text that says something"
         )
-    return replace(own, question=clean.question, context=clean.context, history=clean.history)
+    group = own.group or clean.group  # what is asked here and stands in a file is of one group
+    return replace(own, question=clean.question, context=clean.context, history=clean.history, group=group)
 
 
 def read_passage(path: Path) -> str:

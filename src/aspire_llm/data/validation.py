@@ -243,6 +243,12 @@ def _group_by_text(question: str, context: str | None, history: tuple[tuple[str,
     return f"{kind}-{hashlib.sha256(_normalised(text).encode()).hexdigest()[:16]}"
 
 
+def asked_text(question: Question) -> tuple[str, ...]:
+    """What a question puts to a model, without what makes no other question of it (case, white space, punctuation)."""
+    turns = [turn for pair in question.history for turn in pair]
+    return tuple(map(_normalised, [question.context or "", *turns, question.question]))
+
+
 def _normalised(text: str) -> str:
     """A text without what makes no other text of it: letter case, white space, punctuation around it."""
     folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -59,7 +59,10 @@ def meaning_over_seeds(seeds: SeedSummary) -> str:
             "The test questions are the same for every seed: the spread is that of training and sampling, and says "
             "nothing of other test questions."
         )
-    return "Every seed draws its own splits, so the spread also speaks of other test questions."
+    return (
+        "Every seed draws its own splits of the same questions: the spread is that of splits, training and sampling, "
+        "and says nothing of questions beyond these data."
+    )
 
 
 def spread_notes(columns: Iterable[Column], *seeds: SeedSummary | None) -> list[str]:
@@ -69,5 +72,5 @@ def spread_notes(columns: Iterable[Column], *seeds: SeedSummary | None) -> list[
     if any(cell.sd is not None for cell in estimates):
         known = sorted({seed for summary in seeds if summary for seed in summary.seeds})
         notes.append(f"Means over seeds ({', '.join(map(str, known))}); ± is their standard deviation.")
-        notes += [meaning_over_seeds(summary) for summary in seeds if summary and summary.shares_test][:1]
+        notes += list(dict.fromkeys(meaning_over_seeds(summary) for summary in seeds if summary))
     return notes

@@ -199,17 +199,21 @@ def calibrate(
     piloted = [own for own in map(rule.decide_again, validation()) if own.correct is not None]
     calibration, pilot = judged_scores(known, level), judged_scores(piloted, level)
     guarantees, slices = [], []
+    lowest = _lowest if any(own.mark is not None for own in known) else lambda _judged: -math.inf
     for _, target in sorted(asked.items()):
         if target.per is None:
-            guarantees.append(guarantee(calibration, pilot, target, score=score, seed=config.seed))
+            promised = guarantee(calibration, pilot, target, score=score, seed=config.seed)
+            guarantees.append(promised.not_below(lowest(calibration)))
             continue
         parts, pilots = (sliced_scores(own, target.per, level) for own in (known, piloted))
-        slices.append(sliced_guarantee(parts, pilots, pilot, target, score=score, seed=config.seed))
-    if any(own.mark is not None for own in known):
-        lowest = float(calibration.scores[calibration.scores > -math.inf].min(initial=math.inf))
-        guarantees = [own.not_below(lowest) for own in guarantees]
-        slices = [own.not_below(lowest) for own in slices]
+        sliced = sliced_guarantee(parts, pilots, pilot, target, score=score, seed=config.seed)
+        slices.append(sliced.not_below({value: lowest(part) for value, part in parts.items()}))
     return Calibrated(confidence, tuple(guarantees), slices=tuple(slices))
+
+
+def _lowest(judged: JudgedScores) -> float:
+    """The lowest score at which an answer was judged."""
+    return float(judged.scores[judged.scores > -math.inf].min(initial=math.inf))
 
 
 def score_name(scoring: Scoring) -> str:

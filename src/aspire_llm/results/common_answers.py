@@ -126,14 +126,14 @@ def common_ids(small: StoredAnswers, large: StoredAnswers) -> dict[Split, list[s
         if _content(own.question) != _content(other):
             raise DataError(
                 f"{small.folder} and {large.folder} are on other data: question {name!r} is {own.question.question!r} "
-                f"in one and {other.question!r} in the other, or its context, answers or group differ"
+                f"in one and {other.question!r} in the other, or its context, earlier turns, answers or group differ"
             )
         found[earliest[own.question.cluster]].append(name)
     return found
 
 
 def _content(question: Question) -> tuple[object, ...]:
-    return question.question, question.context, question.references, question.group
+    return question.question, question.context, question.history, question.references, question.group
 
 
 def _check_alike(small: StoredAnswers, large: StoredAnswers) -> None:

@@ -171,6 +171,7 @@ def _question_to_json(question: Question) -> dict[str, Any]:
         "id": question.id,
         "question": question.question,
         "context": question.context,
+        **({"history": question.history} if question.history else {}),
         "references": question.references,
         "group": question.group,
         **({"metadata": dict(question.metadata)} if question.metadata else {}),
@@ -183,6 +184,7 @@ def _question_from_json(line: Mapping[str, Any]) -> Question:
         question=line["question"],
         references=tuple(line["references"]),
         context=line["context"],
+        history=tuple((str(asked), str(answered)) for asked, answered in line.get("history", ())),
         group=line["group"],
         metadata=line.get("metadata", {}),
     )

@@ -8,22 +8,43 @@ evidence may be read at every moment.
   and independent of the others as long as all are drawn alike (conformal test martingales; Vovk, Petej, Nouretdinov et
   al. 2021, "Retrain or not retrain", the Simple Jumper).
 - Risk, where it is known which of the given answers are wrong: bets on a wrong answer at the odds of the target.
+
+Questions of one group (an article, a conversation, the same question again) are not independent: one of each counts.
 """
 
+import hashlib
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aspire_llm.records import Question
+
+T = TypeVar("T")
 Floats = NDArray[np.float64]
 
 LEVEL = 0.01  # δ: false alarms are at most one in a hundred streams
 _JUMP = 0.01  # how readily the jumper changes the side it bets on
 _NUM_BETS = 20
 _SIDES = np.array([-1.0, 0.0, 1.0])
+
+
+def one_of_each(items: Sequence[T], question: Callable[[T], Question]) -> list[T]:
+    """Of each group the item of one question, in order: that whose id has the lowest hash, whatever its place.
+
+    Args:
+        items: Those of a calibration, or of a stream in the order in which they came.
+        question: That of an item.
+    """
+    drawn: dict[str, tuple[bytes, int]] = {}
+    for place, own in enumerate(map(question, items)):
+        draw = hashlib.sha256(own.id.encode()).digest(), place
+        drawn[own.cluster] = min(draw, drawn.get(own.cluster, draw))
+    return [items[place] for place in sorted(place for _, place in drawn.values())]
 
 
 @dataclass(frozen=True, slots=True)

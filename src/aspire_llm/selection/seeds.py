@@ -57,7 +57,7 @@ class SeedSummary:
         methods: By name, then by metric (accuracy, auroc, auacc).
         differences: By "reference - rival", then by metric (auroc, auacc).
         shares_test: Whether the runs share their test questions: then spreads and intervals speak of training and
-            sampling, and leave the choice of test questions out.
+            sampling, and leave the splits out.
     """
 
     seeds: tuple[int, ...]
@@ -71,9 +71,10 @@ def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int], *, shares_test:
     """Summarise runs that differ in their seed.
 
     A run is what is repeated: its split, initialisation, data order and draws all follow from the seed. So the interval
-    of a mean is Student's t over the runs (95%), and covers all of these; that of one run's bootstrap covers its test
-    questions alone. A figure that a run does not define is None, and so is its mean; a method that a run lacks is named
-    under `left_out`.
+    of a mean is Student's t over the runs (95%), of the mean over all seeds on these data: the runs share the data, so
+    it says nothing of other questions; `PooledMethods` does. That of one run's bootstrap covers its test questions
+    alone. A figure that a run does not define is None, and so is its mean; a method that a run lacks is named under
+    `left_out`.
 
     Args:
         runs: One or more.

@@ -30,9 +30,9 @@ class SlicedGuarantee:
         """That of a question; None where no calibration question has its value."""
         return self.by_value.get(slice_of(question, str(self.target.per)))
 
-    def not_below(self, score: float) -> "SlicedGuarantee":
-        """The same with no threshold below a score, see `Guarantee.not_below`."""
-        return replace(self, by_value={value: own.not_below(score) for value, own in self.by_value.items()})
+    def not_below(self, lowest: Mapping[str, float]) -> "SlicedGuarantee":
+        """The same with no threshold below the score of its value, see `Guarantee.not_below`."""
+        return replace(self, by_value={value: own.not_below(lowest[value]) for value, own in self.by_value.items()})
 
     @property
     def caveat(self) -> str:
