@@ -9,6 +9,7 @@ from scipy.stats import binom
 from aspire_llm.cli import main
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_changes
+from aspire_llm.errors import ModelError
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.memory import PeakMemory
 from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
@@ -105,6 +106,20 @@ def test_a_long_run_says_at_its_start_what_it_takes(
     assert samples[0] == samples[1], "a plan leaves nothing behind"
     run(config, tmp_path / "long")
     assert "this takes about" not in capsys.readouterr().err, "a finished run begins nothing"
+
+
+def test_memory_that_runs_out_in_a_plan_ends_no_run(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_much(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("aspire_llm.planning.is_long", lambda *_: True)
+    monkeypatch.setattr("aspire_llm.planning.plan.measure", too_much)
+    with pytest.raises(ModelError, match="out of memory in a plan, where a run goes on with less at once"):
+        plan_run(config)
+    assert run(config, tmp_path / "run").n > 0
+    assert "this takes about" not in capsys.readouterr().err
 
 
 def test_what_is_long_is_counted_in_products(config: RunConfig) -> None:

@@ -143,7 +143,9 @@ class Learning:
             answers = [*example.correct, *example.wrong]
             return num_positions(self._backbone, example.prompt, answers, self._model.soft_tokens)
 
-        verdict = self._trained(SELF_EVALUATION, _TITLES[SELF_EVALUATION], config, loss, length, self._model.examples)
+        verdict = self._trained(
+            SELF_EVALUATION, _TITLES[SELF_EVALUATION], config, loss, length, self._model.examples, kept.give_up
+        )
         self._model.model = AdaptedModel(self._backbone, self._model.task, verdict)
 
     def _trained(
@@ -154,6 +156,7 @@ class Learning:
         loss: Callable[[Adapter], Loss[Example]],
         length: Callable[[Example], int],
         examples: Callable[[Split], list[Example]],
+        give_up: Callable[[], bool] = lambda: False,
     ) -> Adapter:
         folder = f"{name}_adapter"
         adapter = new_adapter(self._backbone, name, config, seed=self._config.seed)
@@ -166,6 +169,7 @@ class Learning:
             seed=self._config.seed,
             checkpoint=self._directory.path / f"{folder}.checkpoint",
             log=self._log,
+            give_up=give_up,
         )
         recomputing = self._backbone.layers_recomputed() if config.recompute_layers else nullcontext()
         with recomputing:

@@ -15,6 +15,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_whole_paths
 from aspire_llm.data import load_splits
 from aspire_llm.data.cross_fitting import cross_fit
+from aspire_llm.errors import ModelError
 from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.catalogue import score_outputs
 from aspire_llm.methods.evaluation import evaluate_answers
@@ -175,7 +176,10 @@ class Pipeline:
         tokens = sum(len(prompt.token_ids) for own in self.model.prompts.values() for prompt in own)
         if not is_long(self.config, backbone.num_parameters, tokens, backbone.device.type):
             return ()
-        return (plan_run(self.config, (self.questions, self.examples)).sentence,)
+        try:
+            return (plan_run(self.config, (self.questions, self.examples)).sentence,)
+        except ModelError:  # of memory: the run itself goes on with less at once
+            return ()
 
     def run(
         self, methods: Sequence[str] = CHEAP, left_out: Mapping[str, str] | None = None, *, optional: bool = True

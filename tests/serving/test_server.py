@@ -161,6 +161,8 @@ def test_a_full_queue_says_when_to_come_back(certified: Path, monkeypatch: pytes
         assert 0 < len(refused) < 12
         assert all(int(response.headers["retry-after"]) >= 1 for response in refused)
         assert own.post("/v1/answer", questions=["Who?"] * 300).status_code == 413
+        assert own.post("/v1/answer", questions=["Who?"] * 5).status_code == 413  # an idle server has no room, either
+        assert own.post("/v1/answer", questions=["Who?"] * 4).status_code == 200
 
 
 def test_a_request_that_takes_too_long_is_given_up(certified: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,11 @@ def test_beyond_the_budget_prefixes_are_read_anew(llama: Backbone, monkeypatch: 
         kept.read(model, [batch[0].prompt], [batch[0].correct])
         kept.read(model, [batch[1].prompt], [batch[1].correct])
     assert len(reads) == 3
+    assert kept.give_up()
+    assert not kept.give_up()
+    kept.read(model, [batch[0].prompt], [batch[0].correct])
+    kept.read(model, [batch[0].prompt], [batch[0].correct])
+    assert len(reads) == 5, "nothing is kept from there on"
 
 
 def test_positions_of_a_pass(llama: Backbone) -> None:

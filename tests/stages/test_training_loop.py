@@ -1,6 +1,7 @@
 """The training loop on least squares, where every number can be followed by hand."""
 
 import itertools
+import logging
 import math
 from pathlib import Path
 
@@ -103,6 +104,32 @@ def test_passes_within_a_budget_change_no_gradient(tmp_path: Path) -> None:
         ends.append((parameter.item(), best))
     assert ends[0] == pytest.approx(ends[2], rel=1e-5)
     assert ends[1] == pytest.approx(ends[2], rel=1e-5)
+
+
+def test_what_is_kept_for_speed_is_given_back_before_passes_are_cut(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, own = [1, 2, 3], loop(tmp_path, nn.Parameter(torch.tensor(0.0)), [])
+    loss, sizes = own._loss, []
+
+    def full(batch):
+        sizes.append(len(batch))
+        if kept:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return loss(batch)
+
+    def give_up() -> bool:
+        had = bool(kept)
+        kept.clear()
+        return had
+
+    own._loss, own._give_up = full, give_up
+    with caplog.at_level(logging.WARNING, logger="aspire_llm"):
+        own.fit(DATA, DATA)
+    assert sizes[1] == sizes[0]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"out of memory with {sizes[0]} at once: what was kept for later epochs is given back"
+    ]
 
 
 def test_memory_that_runs_out_in_the_middle_of_a_batch_changes_no_gradient(tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ class KeptPrefixes:
             self._kept[tokens] = prefix
         return prefix
 
+    def give_up(self) -> bool:
+        """Keep nothing from here on; whether anything was kept."""
+        kept = bool(self._kept)
+        self._kept.clear()
+        self._left = 0
+        return kept
+
     def read(self, model: ReadsAnswers, prompts: Sequence[EncodedPrompt], answers: TokenGrid) -> Prefix:
         """Read prompts with their answers once for all epochs.
 

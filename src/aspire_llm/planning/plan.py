@@ -11,10 +11,11 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from aspire_llm.config import RunConfig, SelfEvaluationConfig
 from aspire_llm.data import load_splits
 from aspire_llm.data.cross_fitting import CrossFit, cross_fit
-from aspire_llm.errors import ConfigError
+from aspire_llm.errors import ConfigError, ModelError
 from aspire_llm.lm.memory import device_name, free_memory
 from aspire_llm.lm.miniature import miniature, num_layers, read_architecture
 from aspire_llm.lm.model import Backbone
+from aspire_llm.lm.out_of_memory import ran_out
 from aspire_llm.lm.read_states import Position
 from aspire_llm.planning.costs import Batch, Costs, Job, measure, readout_seconds
 from aspire_llm.planning.estimate import Plan, StagePlan
@@ -42,7 +43,8 @@ def plan_run(config: RunConfig, data: Data | None = None) -> Plan:
         data: Its questions by split and its few-shot examples, where they are at hand.
 
     Raises:
-        AspireError: The data or the model cannot be read, or the model is not held plainly by one process.
+        AspireError: The data or the model cannot be read, the model is not held plainly by one process, or memory ran
+            out.
     """
     questions, examples = data or load_splits(config)
     architecture, tokenizer = read_architecture(config.model)
@@ -51,7 +53,15 @@ def plan_run(config: RunConfig, data: Data | None = None) -> Plan:
             "a plan is of a plain model on one device; leave out quantization, device_map and sharding, and take a "
             "model whose files are not quantised"
         )
-    costs, facts = _costs(config, architecture, tokenizer, questions[Split.TRAIN], examples)
+    try:
+        costs, facts = _costs(config, architecture, tokenizer, questions[Split.TRAIN], examples)
+    except RuntimeError as error:
+        if not ran_out(error):
+            raise
+        raise ModelError(
+            "out of memory in a plan, where a run goes on with less at once; to plan, lower stage2.batch_size, "
+            "stage1.batch_size and stage3.batch_size, or shorten contexts"
+        ) from None
     return _planned(config, questions, costs, facts)
 
 

@@ -60,8 +60,8 @@ def meaning_over_seeds(seeds: SeedSummary) -> str:
             "nothing of other test questions."
         )
     return (
-        "Every seed draws its own splits of the same questions: the spread is that of splits, training and sampling, "
-        "and says nothing of questions beyond these data."
+        "Every seed draws its own splits of the same data: the spread is that of splits, training and sampling, and "
+        "says nothing of other data."
     )
 
 

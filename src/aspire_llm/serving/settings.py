@@ -10,6 +10,8 @@ from aspire_llm.errors import ConfigError
 
 System = Literal["context", "ignore"]
 
+_MAX_QUESTIONS = 256
+
 
 class ApiKeys:
     """The keys that open a server; without any, everything is open.
@@ -58,7 +60,6 @@ class ServerSettings:
         root_path: The path below which a proxy shows it, such as ``/aspire``.
         keys: That open everything but ``/health``.
         max_waiting: Questions of a run that may wait for an answer; further ones get 429.
-        max_questions: Of one request.
         max_batch: Questions that are answered together; None: `stage2.batch_size` of the run.
         batch_wait: Seconds that a question waits for company, at most.
         timeout: Seconds after which a request that is still unanswered gets 504.
@@ -74,7 +75,6 @@ class ServerSettings:
     root_path: str = ""
     keys: ApiKeys = field(default_factory=ApiKeys)
     max_waiting: int = 512
-    max_questions: int = 256
     max_batch: int | None = None
     batch_wait: float = 0.002
     timeout: float = 60.0
@@ -83,6 +83,11 @@ class ServerSettings:
     ping: float = 2.0
     system: System = "context"
     log_texts: bool = False
+
+    @property
+    def max_questions(self) -> int:
+        """Of one request: no more than can wait, which an idle server would refuse as if it were busy."""
+        return min(_MAX_QUESTIONS, self.max_waiting)
 
     def __post_init__(self) -> None:
         counts = {"--max-waiting": self.max_waiting, "--max-batch": self.max_batch}

@@ -50,6 +50,7 @@ class TrainingLoop(Generic[Example]):
         seed: Of the data order.
         checkpoint: File of the state after each epoch; removed by `finish`.
         log: Takes one event per epoch, again in place of what it took of an epoch that is trained again.
+        give_up: Where memory runs out, gives back what is held for speed alone; whether there was any.
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class TrainingLoop(Generic[Example]):
         seed: int,
         checkpoint: Path,
         log: Callable[..., None],
+        give_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._title, self._loss, self._length = title, loss, length
         self._config, self._seed = config, seed
-        self._checkpoint, self._log = checkpoint, log
+        self._checkpoint, self._log, self._give_up = checkpoint, log, give_up
         self._optimizer, self._at = AdapterOptimizer(parameters, config), _Progress()
         self._most = _WITHOUT_GRADIENT * config.batch_size  # examples per pass; fewer once memory has run out
 
@@ -140,7 +142,7 @@ class TrainingLoop(Generic[Example]):
                 return [loss(part) for part in parts]
             except RuntimeError as error:  # half of the batch's gradient may be there
                 self._optimizer.forget_gradient()
-                self._most = smaller_after(error, len(parts[0]))
+                self._most = smaller_after(error, len(parts[0]), self._give_up)
 
     def _finite(self, loss: float, gradient_norm: float = 0.0) -> float:
         if math.isfinite(loss + gradient_norm):
