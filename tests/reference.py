@@ -1,11 +1,12 @@
 """Naive slow references, independent of the prefix cache."""
 
+import inspect
 from collections.abc import Sequence
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapters import SoftPrompt
@@ -79,10 +80,19 @@ def left_padded(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> tuple[
     return torch.stack(padded), mask
 
 
+def text_model(model: PreTrainedModel) -> PreTrainedModel:
+    """The model; of one that reads images, too, whose `generate` takes no embeddings, the same weights as one of text."""
+    if "inputs_embeds" in inspect.signature(model.prepare_inputs_for_generation).parameters:
+        return model
+    twin = AutoModelForCausalLM.from_config(model.config.get_text_config())
+    twin.model, twin.lm_head = model.get_decoder(), model.get_output_embeddings()
+    return twin.eval()
+
+
 def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_penalty):
     """The reference: transformers' own beam search on left-padded embeddings."""
     embeddings, mask = left_padded(model, prompts)
-    output = model.backbone.model.generate(
+    output = text_model(model.backbone.model).generate(
         inputs_embeds=embeddings,
         attention_mask=mask,
         generation_config=GenerationConfig(

@@ -39,3 +39,19 @@ def test_another_adapter_s_checkpoint_is_refused(tmp_path: Path) -> None:
     optimizer(one).save(tmp_path / "state", {"epoch": 1})
     with pytest.raises(RunDirectoryError, match="belongs to another adapter"):
         optimizer(one, two).load(tmp_path / "state")
+
+
+def test_what_has_had_no_gradient_goes_on_without_one(tmp_path: Path) -> None:
+    used, idle = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.ones(1))
+    own = optimizer(used, idle)
+    used.grad = torch.ones(1)
+    own.step(0, 100)
+    own.save(tmp_path / "state", {"epoch": 1})
+    other = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    again = optimizer(*other)
+    assert again.load(tmp_path / "state") == {"epoch": 1}
+    for parameters, its in (((used, idle), own), (other, again)):
+        for parameter in parameters:
+            parameter.grad = torch.ones(1)
+        its.step(1, 100)
+    assert [parameter.item() for parameter in other] == [used.item(), idle.item()]

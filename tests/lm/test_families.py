@@ -72,6 +72,20 @@ def test_no_lora_changes_which_expert_is_asked(backbone: Backbone) -> None:
     assert len(changed) >= 3
 
 
+def test_lora_changes_what_reads_text_and_states_are_those_of_its_layers(backbone: Backbone) -> None:
+    """Of a model that reads images, too, the layers for these learn nothing, and show nothing."""
+    prompts = prompts_of(backbone, TEXTS)
+    adapter = new_adapter(backbone, TASK, TrainingConfig(adapter="lora", lora_rank=2), seed=0)
+    loss = task_loss(AdaptedModel(backbone, adapter), [TaskExample(prompt, (5, 6)) for prompt in prompts]).sum()
+    gradients = torch.autograd.grad(loss, adapter.parameters(), allow_unused=True)
+    assert len(gradients) > 0
+    assert all(gradient is not None for gradient in gradients)
+    if backbone.shows_layers:
+        with torch.no_grad(), backbone.layer_outputs([0, backbone.num_layers - 1]) as outputs:
+            AdaptedModel(backbone).read(prompts)
+        assert len(outputs) == 2
+
+
 @torch.no_grad()
 def test_lora_is_read_as_it_was_written(
     backbone: Backbone, request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast, tmp_path: Path

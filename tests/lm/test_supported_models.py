@@ -2,11 +2,13 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from expanded_models import expanded_model
+from families import FAMILIES, Family
 from reference import encoder_of
 from stored import given
 from transformers import (
@@ -35,6 +37,11 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 from aspire_llm.records import Question
 
 
+def encoded(token_ids: list[int]) -> EncodedPrompt:
+    own = Question("0", "?")
+    return EncodedPrompt(own, own, "?", tuple(token_ids))
+
+
 def prompt_of(backbone: Backbone) -> EncodedPrompt:
     return encoder_of(backbone).prompt(Question("0", "Where?"))
 
@@ -54,6 +61,41 @@ def test_one_warning_says_what_is_done_instead(
             beam_search(AdaptedModel(backbone), [prompt_of(backbone)], num_beams=2, max_new_tokens=2)
     own = [record.getMessage() for record in caplog.records if record.name.startswith("aspire_llm")]
     assert own == ["'bloom' models do not take positions: every branch is computed by itself, which takes longer"]
+
+
+_LONG = {"original_max_position_embeddings": 64, "rope_theta": 10000.0}
+_STRETCHED = {
+    "phi3": {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [1.0, 2.0, 4.0, 8.0], **_LONG},
+    "llama": {"rope_type": "dynamic", "factor": 4.0, **_LONG},
+}
+
+
+@pytest.mark.parametrize("kind", _STRETCHED)
+def test_positions_that_depend_on_what_else_is_read_are_not_used(
+    kind: str, tokenizer: PreTrainedTokenizerFast, caplog: pytest.LogCaptureFixture
+) -> None:
+    family = next(own for own in FAMILIES if own.model_type == kind)
+    changes = {"rope_parameters": _STRETCHED[kind], "original_max_position_embeddings": 64}
+    with caplog.at_level(logging.WARNING, logger="aspire_llm"):
+        backbone = Backbone(replace(family, changes=changes).model(len(tokenizer)), tokenizer)
+    assert backbone.model.config.max_position_embeddings == 256
+    assert backbone.window == 64
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("aspire_llm")]
+    assert own == [f"{kind!r} models turn positions by the longest sequence of a pass beyond 64 tokens: longer is cut"]
+    longest, short = torch.randint(1, 200, (2, 64)).tolist()
+    own = AdaptedModel(backbone)
+    prompts = [encoded(tokens) for tokens in (longest, short[:9])]
+    together, alone = own.read(prompts)[2], [own.read([prompt])[2] for prompt in prompts]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
+
+
+def test_what_looks_up_tokens_learns_no_soft_prompt(tokenizer: PreTrainedTokenizerFast) -> None:
+    sizes = {"vocab_size_per_layer_input": len(tokenizer), "hidden_size_per_layer_input": 8, "global_head_dim": 16}
+    layers = {"head_dim": 8, "sliding_window": 64, "layer_types": ["sliding_attention", "full_attention"]}
+    backbone = Backbone(Family("Gemma 4", "gemma4_text", {**sizes, **layers}).model(len(tokenizer)), tokenizer)
+    with pytest.raises(ModelError, match="'gemma4_text' read embeddings of tokens alone; use adapter: lora"):
+        new_adapter(backbone, TASK, TrainingConfig(), seed=0)
+    new_adapter(backbone, TASK, TrainingConfig(adapter="lora"), seed=0)
 
 
 def test_what_remains_refused(tokenizer: PreTrainedTokenizerFast) -> None:

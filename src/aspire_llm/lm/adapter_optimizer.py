@@ -104,6 +104,7 @@ class AdapterOptimizer:
             own = {k.partition(".")[2]: v.to(parameter.device) for k, v in tensors.items() if k.startswith(f"{i}.")}
             parameter.data.copy_(own.pop("parameter"))
             self._best[i] = own.pop("best")
-            own["step"] = own["step"].cpu()
-            self._adamw.state[parameter] = own
+            if own:  # it had a gradient
+                own["step"] = own["step"].cpu()
+                self._adamw.state[parameter] = own
         return progress

@@ -16,9 +16,11 @@ import torch
 from jaxtyping import Float
 from peft import LoraConfig
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from aspire_llm.config import TrainingConfig
 from aspire_llm.errors import ModelError
+from aspire_llm.lm.architecture import check_reads_between_tokens, text_decoder
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.upstream import (
     BaseTunerLayer,
@@ -97,6 +99,7 @@ class SoftPrompt(NoAdapter):
     @classmethod
     def initialise(cls, backbone: Backbone, num_soft_tokens: int, seed: int) -> "SoftPrompt":
         """Start from the embeddings of tokens sampled from the vocabulary (Lester et al. 2021, §3.2)."""
+        check_reads_between_tokens(backbone.model)
         generator = torch.Generator().manual_seed(seed)
         known = min(len(backbone.tokenizer), backbone.num_embeddings)
         token_ids = torch.randint(known, (num_soft_tokens,), generator=generator)
@@ -224,15 +227,21 @@ def frozen(adapter: Adapter) -> Adapter:
     return adapter
 
 
-def _linear_layers(model: nn.Module) -> list[str]:
-    """What its linear layers are called, but for the head and for what chooses the experts of a mixture.
+def _linear_layers(model: PreTrainedModel) -> list[str]:
+    """What the linear layers of its text decoder are called, but for what chooses the experts of a mixture.
 
     peft's "all-linear" takes routers, and experts that are no linear layers, of some mixtures and not of others.
     """
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    names = [
-        name.removesuffix(".base_layer").rpartition(".")[2]  # which peft puts in where there is an adapter already
+    head, within = model.get_output_embeddings(), set(text_decoder(model).modules())
+    linear = {
+        name.removesuffix(".base_layer"): module in within  # which peft puts in where there is an adapter already
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, Conv1D)) and module is not head
-    ]
-    return [name for name in dict.fromkeys(names) if name not in _ROUTERS]
+    }
+    elsewhere = {_last(name) for name, is_within in linear.items() if not is_within}  # of a part that reads images
+    names = [name if _last(name) in elsewhere else _last(name) for name, is_within in linear.items() if is_within]
+    return [name for name in dict.fromkeys(names) if _last(name) not in _ROUTERS]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]

@@ -1,6 +1,9 @@
 """What a model can do, as its configuration and its signature tell; and what is refused."""
 
 import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,13 +16,37 @@ from aspire_llm.lm.upstream import execution_device, is_stateful
 _REQUIRED_ARGUMENTS = ("inputs_embeds", "attention_mask", "logits_to_keep")
 _CACHE_ARGUMENTS = ("past_key_values", "cache_params")  # what attention and what recurrent models call their state
 _MASKED_LAYERS = {"full_attention", "sliding_attention"}
+_STRETCHED = ("longrope", "dynamic")  # whose frequencies depend on the longest sequence of a pass
+
+_logger = logging.getLogger(__name__)
+
+
+def text_decoder(model: PreTrainedModel) -> nn.Module:
+    """The part of a model that reads text; beside it there may be others, for images or sounds."""
+    decoder: nn.Module = model.get_decoder()
+    return decoder
 
 
 def window(model: PreTrainedModel) -> int:
-    """Most positions that a model can read."""
+    """Most positions that a model can read, each alike whatever else is in a pass."""
     config = model.config.get_text_config()
     limits = [getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len")]
-    return min((limit for limit in limits if limit), default=2**30)
+    most = min((limit for limit in limits if limit), default=2**30)
+    alike = min(_stretched_from(getattr(config, "rope_parameters", None) or {}), default=most)
+    if alike < most:
+        _logger.warning(
+            "%r models turn positions by the longest sequence of a pass beyond %d tokens: longer is cut",
+            model.config.model_type,
+            alike,
+        )
+    return min(most, alike)
+
+
+def _stretched_from(rope: Mapping[str, Any]) -> list[int]:
+    """From how many positions on the frequencies of rotary embeddings change; `rope` may hold them by type of layer."""
+    each = [rope] if "rope_type" in rope else [own for own in rope.values() if isinstance(own, Mapping)]
+    found = [own.get("original_max_position_embeddings") for own in each if own.get("rope_type") in _STRETCHED]
+    return [int(limit) for limit in found if limit]
 
 
 def sliding_window(model: PreTrainedModel) -> int | None:
@@ -100,3 +127,19 @@ def check_reading(model: PreTrainedModel) -> None:
     logits = model(input_ids=other_end, use_cache=False).logits
     if (logits - expected)[:, :-1].abs().max() > tolerance * expected.abs().max():
         raise ModelError(f"this {kind!r} model sees tokens that come later (a masked LM); a causal one is needed")
+
+
+@torch.no_grad()
+def check_reads_between_tokens(model: PreTrainedModel) -> None:
+    """Refuse models that look up which token an embedding is of, which is none once a soft prompt has learned.
+
+    Raises:
+        ModelError: It cannot read an embedding between those of two tokens.
+    """
+    token_ids = torch.arange(4, device=execution_device(model.get_input_embeddings()))[None]
+    embeddings = model.get_input_embeddings()(token_ids)
+    try:
+        model(inputs_embeds=(embeddings + embeddings.flip(1)) / 2, use_cache=False)
+    except (RuntimeError, ValueError) as error:
+        kind = model.config.model_type
+        raise ModelError(f"models of type {kind!r} read embeddings of tokens alone; use adapter: lora") from error

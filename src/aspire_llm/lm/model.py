@@ -28,6 +28,7 @@ from aspire_llm.lm.architecture import (
     layer_types,
     sliding_window,
     takes_positions,
+    text_decoder,
     why_not_shared,
     window,
 )
@@ -197,7 +198,8 @@ class Backbone:
         token = torch.tensor([[self.eos_token_id]], device=self.device)
         with torch.no_grad(), self.layer_outputs() as outputs:
             self.model(inputs_embeds=self.embed(token), use_cache=False)
-        return len(outputs) == self.num_layers and all(output.ndim == 3 for output in outputs)
+        whole = len(outputs) == len(self.layers) == self.num_layers
+        return whole and all(output.ndim == 3 for output in outputs)
 
     @contextmanager
     def layers_recomputed(self) -> Iterator[None]:
@@ -218,7 +220,7 @@ class Backbone:
     @property
     def layers(self) -> list[nn.Module]:
         """The decoder's layers, first to last; none of a model that does not show them."""
-        return [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
+        return [own for own in text_decoder(self.model).modules() if isinstance(own, GradientCheckpointingLayer)]
 
     def slides_at(self, positions: Int[Tensor, "batch rows"]) -> bool:
         """Whether the model has layers that do not see all that comes before one of these positions."""
