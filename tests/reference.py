@@ -81,7 +81,7 @@ def left_padded(model: AdaptedModel, prompts: Sequence[EncodedPrompt]) -> tuple[
 
 
 def text_model(model: PreTrainedModel) -> PreTrainedModel:
-    """The model; of one that reads images, too, whose `generate` takes no embeddings, the same weights as one of text."""
+    """The model; of one that reads images, whose `generate` takes no embeddings, the same weights as one of text."""
     if "inputs_embeds" in inspect.signature(model.prepare_inputs_for_generation).parameters:
         return model
     twin = AutoModelForCausalLM.from_config(model.config.get_text_config())

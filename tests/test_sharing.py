@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hub_stand_in import StandIn, hub
 
-from aspire_llm import Prediction, SelectivePredictor
+from aspire_llm import Prediction, SelectivePredictor, run
 from aspire_llm.commands import calibrate
 from aspire_llm.config import RunConfig
+from aspire_llm.config_files import with_changes
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.selection import RiskTarget
 from aspire_llm.sharing import export_run, import_run
@@ -109,6 +110,38 @@ def test_an_import_takes_what_a_run_has_and_nothing_else(exported: Path, tmp_pat
     taken = import_run(str(bag), tmp_path / "taken")
     names = {str(own.relative_to(taken)) for own in taken.rglob("*") if own.is_file()}
     assert names.isdisjoint({"run.py", "task_adapter/more.bin", "metrics.json"})
+
+
+def test_a_chat_template_is_shared_with_its_run(config: RunConfig, tmp_path: Path) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text(
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|endoftext|>\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    own = with_changes(config, [("prompts.format", "chat"), ("prompts.template", str(template))])
+    run(own, tmp_path / "run")
+    before, shared = answers(tmp_path / "run"), export_run(tmp_path / "run", tmp_path / "shared")
+    template.unlink()  # as on another machine
+    assert str(template) not in (shared / "config.yaml").read_text()
+    assert answers(shared) == before
+    taken = import_run(str(shared), tmp_path / "taken", model=config.model)
+    shutil.rmtree(shared)
+    assert answers(taken) == before
+    (taken / "chat_template" / "mine.jinja").unlink()
+    with pytest.raises(ConfigError, match=r"prompts\.template .*mine\.jinja: cannot read it"):
+        import_run(str(taken), tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("place", ["../secret", "task_adapter/../../secret", "chat_template/../../secret", "run.py"])
+def test_no_template_is_taken_from_beside_the_run(exported: Path, tmp_path: Path, place: str) -> None:
+    bag = shutil.copytree(exported, tmp_path / "bags" / "bag")
+    for name in (bag / "run.py", bag.parent / "secret"):
+        name.write_text("of this machine")
+    config = (bag / "config.yaml").read_text().replace("template: null", f"template: {place}")
+    (bag / "config.yaml").write_text(config.replace("format: plain", "format: chat"))
+    with pytest.raises(ConfigError, match="cannot read it"):
+        import_run(str(bag), tmp_path / "taken")
 
 
 def test_what_cannot_be_shared_is_one_line_and_leaves_nothing(certified: Path, exported: Path, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import with_changes
+from aspire_llm.config_files import parse_config, read_yaml, with_changes
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError, RunDirectoryError
-from aspire_llm.lm.model_files import check_model
+from aspire_llm.lm.model_files import check_model, read_template
 from aspire_llm.report.model_card import model_card
 from aspire_llm.results.calibration import CALIBRATION, caveats, stored_rule
 from aspire_llm.results.fitted import Fitted
@@ -25,7 +25,7 @@ from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PRE
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.states import STATES
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.own import CONFIG, MARKER, check_output, is_run
+from aspire_llm.rundir.own import CONFIG, MARKER, TEMPLATES, check_output, is_own_template, is_run
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.writing import new_folder, write_text
 from aspire_llm.selection import Part
@@ -78,7 +78,11 @@ def export_run(
                 shutil.copyfile(run / name, new / name)
         for adapter in _ADAPTERS if Part.VERDICT in needs else _ADAPTERS[:1]:
             _copy_adapter(run / adapter, new / adapter, directory.config.model, half=half)
-        changes = [("stage3.enabled", Part.VERDICT in needs), ("states.enabled", Part.STATES in needs)]
+        changes: list[tuple[str, object]] = [
+            ("stage3.enabled", Part.VERDICT in needs),
+            ("states.enabled", Part.STATES in needs),
+        ]
+        changes += _copy_template(directory.config, new)
         config = _without_places(with_changes(directory.config, changes))
         (new / CONFIG).write_text(config.to_yaml(), encoding="utf-8")
         provenance = PROVENANCE.read(run)
@@ -102,24 +106,28 @@ def import_run(source: str, folder: Path, *, model: str | None = None) -> Path:
         The folder.
 
     Raises:
-        ConfigError: The folder is there.
+        ConfigError: The folder is there, or the chat template is not.
         RunDirectoryError: The source is no exported run, or another model is given than it was made with.
     """
     with _fetched(source) as found:
         if missing := [name for name in _NEEDED if not (found / name).is_file()]:
             raise RunDirectoryError(f"{source} is no exported run ({missing[0]} is missing)")
-        config = RunDirectory.open(found).config
+        config = parse_config(read_yaml(found / CONFIG))
         if model is not None:
             config = with_changes(config, [("model", model)])
         with _appearing(folder) as new:
-            for name in _SHARED:
+            template = config.prompts.template
+            for name in (*_SHARED, *([str(template)] if is_own_template(template) else [])):
                 if (found / name).is_file() and (found / name).resolve().is_relative_to(found.resolve()):
                     (new / name).parent.mkdir(exist_ok=True)
                     shutil.copyfile(found / name, new / name)
             (new / CONFIG).write_text(config.to_yaml(), encoding="utf-8")
+            own = RunDirectory.open(new).config
+            if own.prompts.template is not None:
+                read_template(own.prompts.template)
             if model is not None:
-                check_model(new, config)
-            Fitted.read(new, config)  # whatever is broken is found now
+                check_model(new, own)
+            Fitted.read(new, own)  # whatever is broken is found now
     return folder
 
 
@@ -149,12 +157,24 @@ def _copy_adapter(source: Path, target: Path, model: str, *, half: bool) -> None
     (target / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
+def _copy_template(config: RunConfig, folder: Path) -> list[tuple[str, object]]:
+    """Put a chat template of the user's into the folder; what changes in the settings by that."""
+    template = config.prompts.template
+    if template is None:
+        return []
+    text = read_template(template)
+    (folder / TEMPLATES).mkdir()
+    write_text(folder / TEMPLATES / template.name, text)
+    return [("prompts.template", f"{TEMPLATES}/{template.name}")]
+
+
 def _without_places(config: RunConfig) -> RunConfig:
-    """The same without where the data were on the machine that it was made on."""
+    """The same without where the data, and what answering takes no more, were on the machine that it was made on."""
     data = config.data
     places = {name: getattr(data, name) for name in ("path", "train", "validation", "calibration", "test")}
     changes = [(f"data.{name}", os.path.basename(str(place))) for name, place in places.items() if place is not None]
-    return with_changes(config, changes)
+    answering = [("offload_folder", None), ("rivals.judge", None), ("rivals.nli_model", None)]
+    return with_changes(config, [*changes, *answering])
 
 
 def _card(folder: Path, name: str, config: RunConfig) -> str:
@@ -193,7 +213,7 @@ def _fetched(source: str) -> Iterator[Path]:
 
     with TemporaryDirectory() as place:
         try:
-            snapshot_download(repository, local_dir=place, allow_patterns=list(_SHARED))
+            snapshot_download(repository, local_dir=place, allow_patterns=[*_SHARED, f"{TEMPLATES}/*"])
         except Exception as error:  # the hub, the network and the cache each raise errors of their own
             raise RunDirectoryError(f"{source} cannot be fetched: {_first_line(error)}") from error
         yield Path(place)

@@ -16,12 +16,20 @@ from typing import Self
 from filelock import BaseFileLock
 
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import differing_keys, flatten, parse_config, read_yaml, with_whole_paths
+from aspire_llm.config_files import differing_keys, flatten, parse_config, read_yaml, with_changes, with_whole_paths
 from aspire_llm.errors import RunDirectoryError
 from aspire_llm.processes import processes
 from aspire_llm.rundir.lock import take_lock
 from aspire_llm.rundir.log import forget_steps
-from aspire_llm.rundir.own import CONFIG, MARKER, check_apart_from_inputs, check_is_run, is_run, not_ours
+from aspire_llm.rundir.own import (
+    CONFIG,
+    MARKER,
+    check_apart_from_inputs,
+    check_is_run,
+    is_own_template,
+    is_run,
+    not_ours,
+)
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.steps import Output, changes_figures, training_keys
 from aspire_llm.rundir.writing import is_temporary, new_folder, remove, temporary_name, write_text
@@ -104,7 +112,10 @@ class RunDirectory:
         """
         if not (path / CONFIG).is_file():
             raise RunDirectoryError(f"{path}: no run here ({CONFIG} is missing); make one with aspire-llm run")
-        return cls(path, parse_config(read_yaml(path / CONFIG)))
+        config = parse_config(read_yaml(path / CONFIG))
+        if is_own_template(template := config.prompts.template):
+            config = with_changes(config, [("prompts.template", os.path.abspath(path / str(template)))])
+        return cls(path, config)
 
     def __enter__(self) -> Self:
         if self._planned_on is not None or (self.path / MARKER).is_file():

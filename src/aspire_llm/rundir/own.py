@@ -16,6 +16,7 @@ from aspire_llm.rundir.writing import is_temporary
 
 MARKER = ".aspire-run"
 CONFIG = "config.yaml"
+TEMPLATES = "chat_template"  # a folder, so that the file keeps its name, which the digest of the model knows
 # Whatever a run writes at the top of its directory.
 _OWN = (
     ".DS_Store",  # made by a file manager that only looks
@@ -25,6 +26,11 @@ _OWN = (
     *("tensorboard", "wandb"),  # of trackers
     *(output.name for output in OUTPUTS),
 )
+
+
+def is_own_template(template: Path | None) -> bool:
+    """Whether the chat template of a run's settings lies in the run itself."""
+    return template is not None and template.parts[:-1] == (TEMPLATES,)
 
 
 def is_run(path: Path) -> bool:
