@@ -219,3 +219,33 @@ def test_what_takes_one_process_says_so(by_one: Path) -> None:
     assert (process.returncode, out) == (1, b"")
     said = [line for line in err.decode().splitlines() if line.startswith("aspire-llm")]
     assert said == ["aspire-llm: only run and predict take several processes; start it without a launcher"]
+
+
+_CAUGHT = """
+from aspire_llm.errors import AspireError, ModelError
+from aspire_llm.processes import joined, process_index, processes
+
+def fails_in_one(item):
+    if processes().index == 1:
+        raise ModelError("no memory")
+    return item
+
+for work in (fails_in_one, str):
+    try:
+        with joined():
+            processes().once(lambda: None)
+            processes().share(range(4), work)
+    except AspireError as error:
+        print(f"{process_index()} {work.__name__}: {error}", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_an_error_that_a_program_catches_leaves_no_process_waiting(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(_CAUGHT)
+    said = end_of(launched(2, program=[str(program)])).splitlines()
+    assert "1 fails_in_one: no memory" in said
+    assert any(line.startswith("0 fails_in_one: another process of this command has ended") for line in said)
+    for index in (0, 1):
+        assert any(line.startswith(f"{index} str: earlier work of these processes ended by an error") for line in said)

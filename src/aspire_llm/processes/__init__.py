@@ -63,6 +63,7 @@ def joined(sharding: Sharding | None = None) -> Iterator[None]:
 
     Raises:
         ConfigError: A model is to be split, and there is one process.
+        ProcessLostError: Earlier work of theirs ended by an error that the program has caught.
     """
     global _together
     if sharding and process_count() == 1:
@@ -73,12 +74,13 @@ def joined(sharding: Sharding | None = None) -> Iterator[None]:
     before = _together
     if process_count() > 1:
         _together = _sharded(sharding) if sharding else _group()
+        _together.check_whole()
     try:
         with none_lost_in_passes() if sharding else nullcontext():
             yield
     except BaseException:
         if isinstance(_together, Group):
-            _together.failed = True
+            _together.fail()
         raise
     finally:
         _together = before

@@ -58,6 +58,28 @@ class Group(Processes):
         if not (self.failed and "nccl" in backend):  # which waits for processes that may be in the midst of something
             dist.destroy_process_group()
 
+    def fail(self) -> None:
+        """This process ends its work by an error, which the program may catch: the others shall not wait for it."""
+        import torch.distributed as dist
+
+        if not self.failed:
+            self.failed = True
+            for group in self._awaited():
+                dist.destroy_process_group(group)
+
+    def _awaited(self) -> "list[ProcessGroup]":
+        """The groups in which others may wait, as far as they can be left by one process alone."""
+        return [self._group]
+
+    def check_whole(self) -> None:
+        """That the processes still work together.
+
+        Raises:
+            ProcessLostError: This one has failed before.
+        """
+        if self.failed:
+            raise ProcessLostError(f"earlier work of these processes ended by an error; {_GOES_ON}")
+
     def once(self, work: Callable[[], Result]) -> Result:
         if self._alone:
             return work()
@@ -163,6 +185,10 @@ class Sharded(Group):
         super().__init__(backend)
         self.shares, self.sharding = 1, sharding
         self.weights: ProcessGroup = dist.new_group(backend=backend, timeout=_PATIENCE)
+        self._on_gpus = "nccl" in backend  # which waits for the others
+
+    def _awaited(self) -> "list[ProcessGroup]":
+        return super()._awaited() + ([] if self._on_gpus else [self.weights])
 
     def share(
         self, items: Sequence[Item], compute: Callable[[Item], Result], *, main_only: bool = False
