@@ -137,6 +137,7 @@ def test_the_log_holds_texts_only_where_that_was_asked_for(
     certified: Path, caplog: pytest.LogCaptureFixture, log_texts: bool, known: bool
 ) -> None:
     with live([certified], log_texts=log_texts) as own, caplog.at_level(logging.INFO, logger=logger.name):
+        caplog.clear()  # of what was asked while it loaded, where an earlier server has set the level
         own.chat("Where was the secret piano built?")
         own.post("/v1/answer", questions=["Where was the secret piano built?"])
     lines = [json.loads(record.message) for record in caplog.records if record.name == logger.name]
