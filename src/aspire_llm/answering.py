@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from aspire_llm.data import Problem, QuestionStream, as_question, read_passage
+from aspire_llm.data import Problem, QuestionStream, as_question, is_read_with, read_passage
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
@@ -23,7 +23,7 @@ from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines, appending
 from aspire_llm.rundir.lock import locked_output
 from aspire_llm.rundir.own import check_output
-from aspire_llm.rundir.streams import as_file, is_stream, open_stream
+from aspire_llm.rundir.streams import STANDARD, as_file, is_stream, open_stream
 from aspire_llm.rundir.writing import publish, replacing
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def _predict_file(
 ) -> FileSummary:
     if processes().count > 1 and is_stream(source):
         raise ConfigError(f"--input {source} is a stream, which one process can read; give a file")
+    _check_apart(output, source)
     with as_file(source) as file:
         questions = QuestionStream(file)
         total, problems = questions.count()
@@ -121,8 +122,6 @@ def _predict_file(
         target = Path(os.path.realpath(output))  # a link stays one
         if target.is_dir() or not target.parent.is_dir():
             raise ConfigError(f"--output {output} must be a file in an existing folder")
-        if target == Path(os.path.realpath(source)):
-            raise ConfigError(f"--output is the input {source}; give another file")
         check_output(target)
         with locked_output(target):
             by_layout = "-candidates" if layout.candidates else ""
@@ -131,6 +130,16 @@ def _predict_file(
             answers.gather(answers.lines(part.name, layout), part)
             processes().once(partial(_publish, part, target, layout))
         return answers.summary
+
+
+def _check_apart(output: Path, source: Path) -> None:
+    """No answer may take the place of a question, or stand where it is read as one."""
+    written = Path("/dev/stdout") if output == STANDARD else output  # which a shell may have led to a file
+    if not is_read_with(written, Path("/dev/stdin") if source == STANDARD else source):
+        return
+    if source.is_dir():
+        raise ConfigError(f"--output {output} would be read as questions of the folder {source}; give a file elsewhere")
+    raise ConfigError(f"--output {output} is the input {source}; give another file")
 
 
 @dataclass

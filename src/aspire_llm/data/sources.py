@@ -59,6 +59,16 @@ def plain_name(source: str) -> str:
     return source.removeprefix(_AS_NAME)
 
 
+def is_read_with(path: Path, source: Path) -> bool:
+    """Whether a file is, or would be once it is written, among those that are read of a file or a folder."""
+    if not source.is_dir():
+        return _is_same_file(path, source)
+    for own in (path, Path(os.path.realpath(path))):
+        if _has_data_name(own) and own.parent.is_dir() and os.path.samefile(own.parent, source):
+            return True
+    return any(_is_same_file(path, own) for own in source.iterdir() if _is_data_file(own))
+
+
 def open_source(source: str | Path, split: str | None) -> Sequence[Part | Embedded | Problem]:
     """What there is to read of a source."""
     path = _find_path(source)
@@ -120,8 +130,18 @@ def _open_folder(folder: Path, split: str | None) -> list[Part | Problem]:
 
 
 def _is_data_file(path: Path) -> bool:
-    """Whether a file of a folder was put there as data: hidden files are what systems and editors leave."""
-    return path.suffix.lower() in DATA_SUFFIXES and not path.name.startswith((".", "~$")) and path.is_file()
+    """Whether a file of a folder was put there as data."""
+    return _has_data_name(path) and path.is_file()
+
+
+def _has_data_name(path: Path) -> bool:
+    """Whether a name is one of data: hidden files are what systems and editors leave."""
+    return path.suffix.lower() in DATA_SUFFIXES and not path.name.startswith((".", "~$"))
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    """Whether two names, of links or not, are of one file; devices and FIFOs are none."""
+    return path.is_file() and other.exists() and os.path.samefile(path, other)
 
 
 def _is_of_split(path: Path, split: str) -> bool:
