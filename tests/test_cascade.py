@@ -143,7 +143,7 @@ def test_runs_that_are_no_pair_are_refused_in_one_line(
     capsys.readouterr()
     assert main(["cascade", "small", "./large/../small", "--target-risk", "0.2"]) == 2
     assert "are one run; a cascade takes two" in capsys.readouterr().err
-    assert "would stand among the run's own files" in error_of(capsys, "--output", "small/tables")
+    assert "the output small/tables lies inside the run" in error_of(capsys, "--output", "small/tables")
     answers = PREDICTIONS.read(large)
     other = replace(answers[3], question=replace(answers[3].question, question="Who?"))
     PREDICTIONS.write(large, [*answers[:3], other, *answers[4:]])

@@ -149,6 +149,36 @@ def test_rows_without_ids_and_folders_with_something_else_are_refused(finished: 
     assert process.returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("{questions}/answers", "would be read with"),
+        ("{questions}", "would be read with"),
+        ("file://{questions}/answers", "would be read with"),
+        ("{link}/below/answers", "would be read with"),
+        ("{run}/answers", "lies inside the run"),
+    ],
+)
+def test_answers_lie_neither_among_the_questions_nor_in_a_run(
+    finished: Path,
+    questions: Path,
+    tmp_path: Path,
+    output: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aspire_llm.ray_data.find_spec", lambda _name: True)  # it is refused before Ray begins
+    (tmp_path / "link").symlink_to(questions)
+    before = [sorted(folder.rglob("*")) for folder in (questions, finished)]
+    place = output.format(questions=questions, link=tmp_path / "link", run=finished)
+    assert main(["predict", str(finished), "--input", str(questions), "--output", place, "--engine", "ray"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert [sorted(folder.rglob("*")) for folder in (questions, finished)] == before
+
+
 @pytest.mark.skipif(find_spec("ray") is not None, reason="ray is installed")
 def test_without_ray_the_package_to_install_is_named(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -25,7 +25,7 @@ from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.predictions import VALIDATION_PREDICTIONS
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.lock import locked_output
-from aspire_llm.rundir.own import check_output
+from aspire_llm.rundir.own import check_output_folder
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.selection import Certified, DecisionRule, Guarantee, RiskTarget
 
@@ -52,7 +52,7 @@ def certify_cascade(small: Path, large: Path, targets: Sequence[RiskTarget], out
     if not targets:
         raise ConfigError("no target was asked for; --target-risk 0.1 certifies at most 10% wrong answers")
     if output is not None:
-        check_output(output / CASCADE.name)
+        check_output_folder(output)
     small, large = find_run(small), find_run(large)
     runs = [_answers(own) for own in (small, large)]
     pairs = judged_pairs(CommonAnswers.of(*runs))

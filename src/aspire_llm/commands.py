@@ -29,7 +29,7 @@ from aspire_llm.results.predictions import PREDICTIONS
 from aspire_llm.run_answers import answer_questions
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.lock import locked_output
-from aspire_llm.rundir.own import CONFIG, check_apart, check_output
+from aspire_llm.rundir.own import CONFIG, check_apart, check_output_folder, is_run
 from aspire_llm.rundir.provenance import PROVENANCE, DataFacts, fingerprint
 from aspire_llm.rundir.writing import remove, replacing
 from aspire_llm.selection import RiskTarget
@@ -78,6 +78,8 @@ def resolve_run(
     resolved = load_config(shown[0].config if shown else config, changes)
     folder = output or Path("runs") / _name_of(str(config or model or data or "demo"), "--output")
     check_apart(folder, {"the config": config})
+    if output is not None and not is_run(output):  # seeds and sweeps are runs in a run
+        check_output_folder(output)
     return resolved, folder, introduction(*shown, folder) if shown else ()
 
 
@@ -161,7 +163,7 @@ def compare(runs: Sequence[Path], output: Path | None = None) -> str:
     """Runs side by side as text and, where a folder is given, in files there."""
     text = write_comparison(runs)
     if output is not None:
-        check_output(output / "comparison.html")
+        check_output_folder(output)
         output.mkdir(parents=True, exist_ok=True)
         with locked_output(Path(os.path.realpath(output))):
             write_comparison(runs, output)

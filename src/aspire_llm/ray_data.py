@@ -27,9 +27,11 @@ from aspire_llm.results.fitted import Fitted
 from aspire_llm.results.identity import digest_of_run
 from aspire_llm.results.predictions import Outcome, outcome_file
 from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.own import check_output_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.fs
 
 _ID = "id"
 _READERS_AND_WRITERS = 2
@@ -71,20 +73,22 @@ def predict_with_ray(
         workers: Predictors that answer at the same time; each takes a GPU where the cluster has one.
 
     Raises:
-        ConfigError: Ray is not installed, the target was not certified, or the folder holds something else.
+        ConfigError: Ray is not installed, the target was not certified, or the folder holds something else or lies in
+            that of the questions, or in a run.
         DataError: The rows cannot be read, or have no ids.
     """
     if find_spec("ray") is None:
         raise ConfigError("--engine ray needs a package; pip install 'aspire-llm[ray]'")
     if process_count() > 1:
         raise ConfigError("--engine ray starts its own processes; start it without a launcher")
+    source, output = _whole(source), _whole(output)
+    _check_apart(output, source)
     import ray
 
     run, layout = find_run(run).absolute(), layout or Layout()
     config = RunDirectory.open(run).config
     fitted = Fitted.read(run, config, target_risk, per)
     check_model(run, config)
-    source, output = _whole(source), _whole(output)
     files = _files(source)
     made_from = (digest_of_run(run), target_risk, per, sorted(layout.fields or ()), layout.candidates, files)
     checkpoint = f"{output}.{hashlib.sha256(repr(made_from).encode()).hexdigest()[:8]}.checkpoint"
@@ -194,6 +198,23 @@ def _read(source: str, names: Sequence[str]) -> Any:
 def _whole(place: str) -> str:
     """A place as a URI or an absolute path."""
     return place if "://" in place else str(Path(place).absolute())
+
+
+def _check_apart(output: str, source: str) -> None:
+    """No answer may come to stand among the questions, all of whose folders are read, or among the files of a run."""
+    (storage, folder), (other, asked) = (_located(place) for place in (output, source))
+    if storage == other and f"{folder}/".startswith(f"{asked}/"):
+        raise ConfigError(f"--output {output} would be read with --input {source}; give a folder that lies elsewhere")
+    if storage.type_name == "local":
+        check_output_folder(Path(folder))
+
+
+def _located(place: str) -> "tuple[pyarrow.fs.FileSystem, str]":
+    """The storage of a place and the path there, through links."""
+    import pyarrow.fs
+
+    storage, path = pyarrow.fs.FileSystem.from_uri(place)
+    return storage, os.path.realpath(path) if storage.type_name == "local" else path.rstrip("/")
 
 
 def _holds(place: str) -> bool:

@@ -25,7 +25,7 @@ from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PRE
 from aspire_llm.results.questions import EXAMPLES
 from aspire_llm.results.states import STATES
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.own import CONFIG, MARKER, TEMPLATES, check_output, is_own_template, is_run
+from aspire_llm.rundir.own import CONFIG, MARKER, TEMPLATES, check_output_folder, is_own_template, is_run
 from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.rundir.writing import new_folder, write_text
 from aspire_llm.selection import Part
@@ -136,7 +136,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
     """A new folder with the mark of a run, whole or not there."""
     if folder.exists():
         raise ConfigError(f"{folder} is there already; give another folder")
-    check_output(folder / CARD)
+    check_output_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(folder) as new:
         (new / MARKER).touch()

@@ -114,9 +114,51 @@ def test_an_output_among_a_run_s_own_files_is_refused(capsys, whole: Path, tmp_p
         (whole / "evaluations").mkdir(exist_ok=True)
         command = ["predict", str(whole), "--input", str(source), "--output", str(whole / place)]
         refused(capsys, command, "the run's own files")
-    refused(capsys, ["compare", str(whole), "--output", str(whole / "tables")], "the run's own files")
     (whole / "evaluations").rmdir()
     assert content(whole) == before
+
+
+_MAKE_A_FOLDER = ("compare", "cascade", "export", "import")
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        *((command, "") for command in _MAKE_A_FOLDER),  # given a run, `run` goes on with it
+        *(
+            (command, place)
+            for command in (*_MAKE_A_FOLDER, "run")
+            for place in ("mine", "tables/mine", "../link/mine")
+        ),
+    ],
+)
+def test_a_folder_of_other_results_is_no_run_and_lies_in_none(
+    capsys, whole: Path, tmp_path: Path, arguments: list[str], command: str, place: str
+) -> None:
+    run, other, exported = tmp_path / "run", tmp_path / "other", tmp_path / "exported"
+    shutil.copytree(whole, run)
+    shutil.copytree(whole, other)
+    (tmp_path / "link").symlink_to(run)
+    if command == "import":
+        assert main(["export", str(whole), str(exported)]) == 0
+    output = str(run / place)
+    before = content(tmp_path)
+    call = {
+        "compare": ["compare", str(run), str(other), "--output", output],
+        "cascade": ["cascade", str(run), str(other), "--target-risk", "0.2", "--output", output],
+        "export": ["export", str(other), output],
+        "import": ["import", str(exported), output],
+        "run": [*arguments, "--output", output],
+    }[command]
+    refused(capsys, call, output)
+    assert content(tmp_path) == before
+
+
+def test_a_run_of_a_seed_is_gone_on_with_where_it_lies(whole: Path, tmp_path: Path, arguments: list[str]) -> None:
+    seed = tmp_path / "run" / "seeds" / "1"
+    shutil.copytree(whole, tmp_path / "run")
+    shutil.copytree(whole, seed)
+    assert main([*arguments, "--set", "score.alpha=0.5", "--output", str(seed)]) == 0
 
 
 def test_every_moment_of_replacing_a_run_can_be_gone_on_from(

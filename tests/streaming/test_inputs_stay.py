@@ -27,11 +27,13 @@ def content(place: Path) -> dict[str, bytes]:
     return {str(own.relative_to(place)): own.read_bytes() for own in place.rglob("*") if own.is_file()}
 
 
-@pytest.mark.parametrize("output", ["asked/mine.jsonl", "asked/new.jsonl", "asked/new.CSV", "kept.jsonl", "there.jsonl"])
+@pytest.mark.parametrize(
+    "output", ["asked/mine.jsonl", "asked/new.jsonl", "asked/new.CSV", "kept.jsonl", "there.jsonl"]
+)
 def test_no_file_of_a_folder_is_replaced_and_none_comes_to_it(tmp_path: Path, folder: Path, output: str) -> None:
     os.link(folder / "mine.jsonl", tmp_path / "there.jsonl")
     before = content(tmp_path)
-    with pytest.raises(ConfigError, match="read as questions of .*; give a file elsewhere"):
+    with pytest.raises(ConfigError, match=r"read as questions of .*; give a file elsewhere"):
         predict_file(RUN, folder, tmp_path / output)
     assert content(tmp_path) == before
 

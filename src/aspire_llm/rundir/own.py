@@ -105,3 +105,16 @@ def check_output(path: Path) -> None:
         name = place.relative_to(folder).parts[0]
         if any(fnmatch(name, pattern) for pattern in _OWN) and is_run(folder):
             raise ConfigError(f"--output {path} would stand among the run's own files; choose another one")
+
+
+def check_output_folder(path: Path) -> None:
+    """A folder that a command makes for the user, or fills, may be no run nor lie in one, which `--fresh` replaces.
+
+    Raises:
+        ConfigError: It is, or does.
+    """
+    place = Path(os.path.realpath(path))
+    for folder in (place, *place.parents):
+        if is_run(folder):
+            lies = "is a run" if folder == place else f"lies inside the run {folder}"
+            raise ConfigError(f"the output {path} {lies}; choose a folder that stands outside of any run")
