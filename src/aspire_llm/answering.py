@@ -1,5 +1,6 @@
 """Answers of a finished run to questions from outside: one, or a file of them."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,9 +76,9 @@ def predict_file(
 ) -> FileSummary:
     """Answer the questions of a file into a file of JSON lines, in their order; what cannot be has its error there.
 
-    The lines gather in `OUTPUT.RUN'S DIGEST.part`, from which a killed command goes on; the output is whole or absent.
-    A stream (a FIFO, a device) gets them as they are answered. A few questions are in memory at a time; several
-    processes share them.
+    The lines gather in `OUTPUT.DIGESTS.part`, of the run and of the target, from which a killed command goes on; the
+    output is whole or absent. A stream (a FIFO, a device) gets them as they are answered. A few questions are in memory
+    at a time; several processes share them.
 
     Args:
         run: A finished run.
@@ -88,16 +89,22 @@ def predict_file(
         layout: What of a line is written; by default all but the other beams of the search.
 
     Raises:
+        ConfigError: The output is the input, or would be read with it.
         DataError: No row of a file is a question, or it cannot be read at all.
     """
     from aspire_llm.predictor import SelectivePredictor
 
     config = RunDirectory.open(run := find_run(run)).config
     load = partial(SelectivePredictor.load, run, target_risk=target_risk, per=per)
-    by_target = "" if target_risk is None else f"-{target_risk:g}{f'-{per}' if per else ''}"
+    by_target = "" if target_risk is None else f"-{_digest(f'{target_risk!r} {per!r}')}"
     with joined(config.sharding):
         size = BATCHES_AT_ONCE * config.stage2.batch_size
         return _predict_file(load, source, output, size, f"{digest_of_run(run)[:8]}{by_target}", layout or Layout())
+
+
+def _digest(text: str) -> str:
+    """What stands in a file name for any text, such as the name of a field."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _predict_file(

@@ -96,6 +96,23 @@ def test_killed_before_it_is_published(
     assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl", "whole.jsonl"}
 
 
+@pytest.mark.parametrize("per", [None, "kind", "topic/area", "../..", "a long name " * 30, "\udcff"])
+def test_a_part_is_of_one_target_whatever_its_field_is_called(
+    tmp_path: Path, per: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = write(tmp_path / "in.jsonl", rows_of(150)), tmp_path / "out.jsonl"
+    for risk, field in ((0.1, per), (0.1, f"other {per}"), (0.1000001, per)):
+        monkeypatch.setattr(StubPredictor, "parts_left", 1)
+        with pytest.raises(Interrupted):
+            predict_file(RUN, source, output, risk, field)
+    parts = list(tmp_path.glob("out.jsonl.*.part"))
+    assert len(parts) == 3
+    size = len(lines(parts[0]))
+    monkeypatch.setattr(StubPredictor, "parts_left", -(-150 // size) - 1)  # the first is answered
+    assert predict_file(RUN, source, output, 0.1, per).questions == 150
+    assert len(list(tmp_path.glob("out.jsonl.*.part"))) == 2
+
+
 @pytest.mark.parametrize("change", ["a question", "a context", "fewer rows", "an id", "a bad row"])
 @pytest.mark.parametrize("fields", [None, frozenset(["id", "answer"])])
 def test_a_part_of_another_input_is_not_gone_on_with(
