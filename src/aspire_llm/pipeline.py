@@ -231,13 +231,15 @@ class Pipeline:
     def sample_answers(self) -> None:
         """Stage 2: the tuned model's answers to the training and validation splits, labelled."""
         sampled = cross_fit(self.questions[Split.TRAIN], self.config.stage2, seed=self.config.seed).sampled
-        count = len(sampled) + len(self.questions[Split.VALIDATION])
+        questions = (*sampled, *self.questions[Split.VALIDATION])
 
         def prompts() -> "list[EncodedPrompt]":
             return [own for split in (Split.TRAIN, Split.VALIDATION) for own in self.model.sampled_prompts(split)]
 
-        samples = self.answers.fill(SAMPLES, "stage 2", count, prompts, lambda part: self.learning.sample_answers(part))
-        asked = {own.id: own for own in (*sampled, *self.questions[Split.VALIDATION])}
+        samples = self.answers.fill(
+            SAMPLES, "stage 2", questions, prompts, lambda part: self.learning.sample_answers(part)
+        )
+        asked = {own.id: own for own in questions}
         threshold, measure = self.config.correctness.train_threshold, self.config.correctness.measure
         SAMPLES.revise(self.folder, samples, lambda own: own.relabelled(asked[own.id], threshold, measure))
 

@@ -101,7 +101,7 @@ class RunAnswers:
         untuned = self.fill(
             UNTUNED_PREDICTIONS,
             "prediction before tuning",
-            len(self.questions[Split.TEST]),
+            self.questions[Split.TEST],
             lambda: self.model.prompts[Split.TEST],
             lambda prompts: self.model.answer_untuned(prompts),
         )
@@ -188,7 +188,6 @@ class RunAnswers:
                 record_seconds_per_question(self.folder, predictor.seconds, predictor.num_questions)
             return answered
 
-        count = len(self.questions[split])
         asked = {question.id: question for question in self.questions[split]}
 
         def decide_again(stored: Prediction) -> Prediction:
@@ -196,18 +195,18 @@ class RunAnswers:
             own = replace(stored.question, metadata=asked[stored.question.id].metadata)
             return rule.decide_again(replace(stored, question=own))
 
-        answers = self.fill(file, title, count, lambda: self.model.prompts[split], predict)
+        answers = self.fill(file, title, self.questions[split], lambda: self.model.prompts[split], predict)
         return file.revise(self.folder, answers, decide_again)
 
     def fill(
         self,
         file: Lines[T],
         title: str,
-        count: int,
+        questions: Sequence[Question],
         prompts: "Callable[[], Sequence[EncodedPrompt]]",
         compute: "Callable[[Sequence[EncodedPrompt]], Sequence[T]]",
     ) -> list[T]:
-        """The records of a file, one per prompt; where none is lacking, no prompt is encoded and no model loaded."""
+        """The records of a file, one per question; where none is lacking, no prompt is encoded and no model loaded."""
 
         def computed(places: Sequence[int]) -> Sequence[T]:
             everything = prompts()
@@ -215,7 +214,8 @@ class RunAnswers:
             self.model.give_back()  # batches of all sizes leave gaps, which would add up
             return found
 
-        return file.fill(self.folder, title, range(count), BATCHES_AT_ONCE * self.config.stage2.batch_size, computed)
+        size = BATCHES_AT_ONCE * self.config.stage2.batch_size
+        return file.fill(self.folder, title, [own.id for own in questions], size, computed)
 
 
 def answer_questions(
@@ -239,7 +239,9 @@ def answer_questions(
     """
     if file.exists(folder) and not _begins_with(file, folder, questions):
         remove(folder / file.name)
-    return file.fill(folder, "prediction", questions, BATCHES_AT_ONCE * config.stage2.batch_size, answer)
+    size = BATCHES_AT_ONCE * config.stage2.batch_size
+    ids = [own.id for own in questions]
+    return file.fill(folder, "prediction", ids, size, lambda places: answer([questions[place] for place in places]))
 
 
 def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Question]) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aspire_llm.config import RunConfig
 from aspire_llm.correctness import label
 from aspire_llm.data.cross_fitting import cross_fit
+from aspire_llm.errors import RunDirectoryError
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.adapter_files import load_adapter
 from aspire_llm.lm.adapters import SELF_EVALUATION, TASK, Adapter, new_adapter, num_soft_tokens
@@ -200,8 +201,20 @@ class RunModel:
 
     @cached_property
     def samples(self) -> dict[str, tuple[LabelledAnswer, ...]]:
-        """Stage 2's answers by question, likeliest first."""
-        return {samples.id: samples.answers for samples in SAMPLES.read(self._directory.path)}
+        """Stage 2's answers by question, likeliest first.
+
+        Raises:
+            RunDirectoryError: Those to some question are lost.
+        """
+        folder = self._directory.path
+        found = {samples.id: samples.answers for samples in SAMPLES.read(folder)}
+        asked = (*self.cross_fit.sampled, *self._questions[Split.VALIDATION])
+        if lost := [own.id for own in asked if own.id not in found]:
+            raise RunDirectoryError(
+                f"{folder / SAMPLES.name} lacks {len(lost)} of {len(asked)} questions, {lost[0]!r} for one; give "
+                "aspire-llm run again"
+            )
+        return found
 
 
 def ids_of(prompts: Sequence[EncodedPrompt]) -> list[str]:

@@ -144,7 +144,7 @@ class AnswerSet:
         size = BATCHES_AT_ONCE * self.config.stage2.batch_size
         title = f"samples for rivals{self.suffix}"
         return drawn_answers_file(self.suffix).fill(
-            self.folder, title, range(len(self.questions)), size, lambda places: self.source.draw(places, self.config)
+            self.folder, title, self.ids, size, lambda places: self.source.draw(places, self.config)
         )
 
     @property

@@ -195,7 +195,7 @@ def _float_or_none(value: Any) -> float | None:
 
 
 def _predictions(name: str) -> Lines[Prediction]:
-    return Lines(name, "prediction", stored_to_json, prediction_from_json)
+    return Lines(name, "prediction", stored_to_json, prediction_from_json, id_of=lambda own: own.question.id)
 
 
 def outcome_file(name: str) -> Lines[Outcome]:
@@ -205,9 +205,11 @@ def outcome_file(name: str) -> Lines[Outcome]:
 
 PREDICTIONS = _predictions("predictions.jsonl")
 # The same file for those who read what became of the questions: of the hypotheses, which are most of it, the likeliest.
-DECIDED_PREDICTIONS = Lines(PREDICTIONS.name, PREDICTIONS.holds, prediction_to_json, _likeliest_from_json)
+DECIDED_PREDICTIONS = replace(PREDICTIONS, to_json=prediction_to_json, from_json=_likeliest_from_json)
 CALIBRATION_PREDICTIONS = _predictions("calibration_predictions.jsonl")
 LABELLED_PREDICTIONS = _predictions("labelled_predictions.jsonl")  # to other questions that calibrate
 LABELLED_PREDICTIONS_PART = _predictions("labelled_predictions.part.jsonl")  # on the way to it
 VALIDATION_PREDICTIONS = _predictions("validation_predictions.jsonl")
-UNTUNED_PREDICTIONS = Lines("predictions_untuned.jsonl", "answer", untuned_to_json, untuned_from_json)
+UNTUNED_PREDICTIONS = Lines(
+    "predictions_untuned.jsonl", "answer", untuned_to_json, untuned_from_json, id_of=lambda own: own.question.id
+)

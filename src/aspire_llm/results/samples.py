@@ -54,9 +54,15 @@ class DrawnAnswers:
     samples: tuple[DrawnAnswer, ...]
 
 
-SAMPLES = Lines("samples.jsonl", "answers of stage 2", QuestionSamples.to_json, QuestionSamples.from_json)
+SAMPLES = Lines(
+    "samples.jsonl",
+    "answers of stage 2",
+    QuestionSamples.to_json,
+    QuestionSamples.from_json,
+    id_of=lambda own: own.id,
+)
 
 
 def drawn_answers_file(suffix: str) -> Lines[DrawnAnswers]:
     """Where the answers drawn from the tuned model (""), or from the untuned one ("_untuned"), are kept."""
-    return typed_lines(f"rival_samples{suffix}.jsonl", "drawn answers", DrawnAnswers)
+    return typed_lines(f"rival_samples{suffix}.jsonl", "drawn answers", DrawnAnswers, id_of=lambda own: own.id)

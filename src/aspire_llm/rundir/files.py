@@ -59,7 +59,7 @@ class Document(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Lines(Generic[T]):
-    """A JSON Lines file that holds a record per question.
+    """A JSON Lines file of records.
 
     Attributes:
         name: Of the file within its folder.
@@ -67,6 +67,7 @@ class Lines(Generic[T]):
         to_json: Writes a record as JSON values.
         from_json: Reads it back; may raise KeyError, TypeError, ValueError or OverflowError.
         remedy: What to do about a damaged line, for error messages.
+        id_of: The question that a record is about, by its id, where no two records are about the same; else None.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Lines(Generic[T]):
     to_json: Callable[[T], Any]
     from_json: Callable[[Any], T]
     remedy: str = "make it again"
+    id_of: Callable[[T], str] | None = None
 
     def exists(self, folder: Path) -> bool:
         """Whether the folder has the file."""
@@ -83,24 +85,28 @@ class Lines(Generic[T]):
         """Read all records.
 
         Raises:
-            RunDirectoryError: The file is missing, or a line holds something else.
+            RunDirectoryError: The file is missing, or a line holds something else, or is about a question again.
         """
-        return list(self.each(folder))
+        records = list(self.each(folder))
+        self._check_distinct(folder, records)
+        return records
 
     def read_whole(self, folder: Path) -> list[T]:
         """Read the records whose lines are whole; the last one may be cut off, where a process was killed."""
         return list(self.each(folder, partial_line_is_read=False))
 
     def each(self, folder: Path, *, partial_line_is_read: bool = True) -> Iterator[T]:
-        """The records one after the other, read as they are asked for; otherwise as `read` and `read_whole`."""
+        """The records one after the other, read as they are asked for, whatever they are about."""
         path = folder / self.name
         try:
-            with path.open(encoding="utf-8") as file:  # not splitlines(): answers may hold other line separators
+            with path.open("rb") as file:  # not as text: a line may be cut off within a character
                 for number, line in enumerate(file, 1):
-                    if not partial_line_is_read and not line.endswith("\n"):
+                    if not partial_line_is_read and not line.endswith(b"\n"):
                         break
                     try:
-                        record = self.from_json(_parsed(line))
+                        record = self.from_json(_parsed(line.decode()))
+                    except UnicodeDecodeError as error:
+                        raise RunDirectoryError(f"{path} is no UTF-8 text; {self.remedy}") from error
                     except _BROKEN as error:
                         raise RunDirectoryError(
                             f"{path} line {number} holds no {self.holds} ({_reason(error)}); {self.remedy}"
@@ -108,8 +114,6 @@ class Lines(Generic[T]):
                     yield record
         except FileNotFoundError as error:
             raise RunDirectoryError(f"{path}: missing; run aspire-llm run again") from error
-        except UnicodeDecodeError as error:
-            raise RunDirectoryError(f"{path} is no UTF-8 text; {self.remedy}") from error
 
     def write(self, folder: Path, records: Sequence[T]) -> None:
         """Write all records anew, whole or not at all."""
@@ -129,29 +133,63 @@ class Lines(Generic[T]):
         return changed
 
     def fill(
-        self, folder: Path, title: str, items: Sequence[Any], size: int, compute: Callable[[Sequence[Any]], Sequence[T]]
+        self,
+        folder: Path,
+        title: str,
+        ids: Sequence[str],
+        size: int,
+        compute: Callable[[Sequence[int]], Sequence[T]],
     ) -> list[T]:
-        """Compute the records that the file lacks, append them, and read all.
+        """Compute the records that the file lacks, append them, and return all.
 
-        Items are computed `size` at a time (as many for each of several processes that share them), as a whole
+        Questions are computed `size` at a time (as many for each of several processes that share them), as a whole
         or not at all, so that a resumed run computes the same parts as an uninterrupted one.
 
         Args:
             folder: Of the file.
             title: What the progress bar says.
-            items: One per line, in the order of the lines.
-            size: Items computed together.
-            compute: Their records.
+            ids: Of the questions, one per line, in the order of the lines.
+            size: Questions computed together.
+            compute: The records of some of them, given their places among the ids.
 
         Returns:
-            The records of all items.
+            The records of all questions.
+
+        Raises:
+            RunDirectoryError: A line is about another question than the one in its place; the file stays as it is.
         """
         path = folder / self.name
-        done = processes().once(lambda: _begin(path, len(items), size))
-        if done < len(items):
-            with appending(path) as file:
-                self.pour(file, title, items[done:], size, compute, total=len(items), done=done)
+        known = self.read_whole(folder) if self.exists(folder) else []
+        self._check_order(folder, known, ids)
+        lines = len(known)
+        done = processes().once(lambda: _begin(path, lines, len(ids), size))
+        if done == len(ids):
+            return known[:done]
+        known.clear()  # they are read again with the rest
+        with appending(path) as file:
+            self.pour(file, title, range(done, len(ids)), size, compute, total=len(ids), done=done)
         return self.read(folder)
+
+    def _check_distinct(self, folder: Path, records: Sequence[T]) -> None:
+        """That no two records are about one question, which would count twice."""
+        met: set[str] = set()
+        for number, about in enumerate(map(self.id_of, records) if self.id_of else (), 1):
+            if about in met:
+                raise RunDirectoryError(
+                    f"{folder / self.name} line {number} is about question {about!r}, as a line before it is; put the "
+                    "file back as it was, or remove one of the two"
+                )
+            met.add(about)
+
+    def _check_order(self, folder: Path, known: Sequence[T], ids: Sequence[str]) -> None:
+        """That each record is about the question in its place: a line that was lost would move all behind it."""
+        assert self.id_of, "a file is filled by questions"
+        for number, (about, asked) in enumerate(zip(map(self.id_of, known), ids, strict=False), 1):
+            if about != asked:
+                raise RunDirectoryError(
+                    f"{folder / self.name} line {number} is about question {about!r}, where {asked!r} is due; put the "
+                    f"file back as it was, or remove its lines from {number} on, which are then made again"
+                )
 
     def pour(
         self,
@@ -223,11 +261,10 @@ def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _begin(path: Path, num_items: int, size: int) -> int:
+def _begin(path: Path, lines: int, num_questions: int, size: int) -> int:
     """Make a JSON Lines file, or cut it after its last whole part; the number of lines kept."""
     path.touch()
-    lines = _whole_lines(path)
-    kept = num_items if lines >= num_items else lines - lines % size
+    kept = num_questions if lines >= num_questions else lines - lines % size
     _cut(path, kept)
     return kept
 

@@ -1,5 +1,6 @@
 """Files of records whose fields are the names in the file: pydantic reads, checks and writes them."""
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -19,9 +20,9 @@ def typed_document(name: str, holds: str, kind: Any) -> Document[Any]:
     return Document(name, holds, partial(_to_json, kind), partial(_from_json, kind))
 
 
-def typed_lines(name: str, holds: str, kind: Any) -> Lines[Any]:
-    """A JSON Lines file that holds a dataclass per line; arguments as in `typed_document`."""
-    return Lines(name, holds, partial(_to_json, kind), partial(_from_json, kind))
+def typed_lines(name: str, holds: str, kind: Any, *, id_of: Callable[[Any], str] | None = None) -> Lines[Any]:
+    """A JSON Lines file that holds a dataclass per line; arguments as in `typed_document` and of `Lines`."""
+    return Lines(name, holds, partial(_to_json, kind), partial(_from_json, kind), id_of=id_of)
 
 
 @cache  # it takes milliseconds to make
