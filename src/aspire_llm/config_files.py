@@ -88,7 +88,7 @@ def with_whole_paths(config: RunConfig) -> RunConfig:
         # What is a name and a path here is refused when it is read.
         if os.path.exists(os.path.expanduser(text)) and text.partition(":")[0] not in (*DATA_NAMES, "name", "hf"):
             paths.append((key, Path(text)))
-    return with_changes(config, [(key, os.path.abspath(path.expanduser())) for key, path in paths])
+    return with_changes(config, [(key, os.path.abspath(os.path.expanduser(path))) for key, path in paths])
 
 
 def parse_change(text: str) -> tuple[str, object]:

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from aspire_llm import SelectivePredictor
 from aspire_llm.cli import main
 from aspire_llm.config import MODEL_NAMES
-from aspire_llm.config_files import parse_config, read_yaml, with_whole_paths
+from aspire_llm.config_files import flatten, load_config, parse_config, read_yaml, with_whole_paths
 from aspire_llm.demo import MODEL_DIR
-from aspire_llm.errors import ModelError, RunDirectoryError
-from aspire_llm.lm.model_files import PRESETS, find_model, model_digest
+from aspire_llm.errors import ConfigError, ModelError, RunDirectoryError
+from aspire_llm.lm.model_files import PRESETS, cache_folder, find_model, model_digest
 
 SETTINGS = [
     "data.splits={train: 8, validation: 4, calibration: 4, test: 4}",
@@ -123,6 +123,33 @@ def test_a_run_of_relative_paths_is_resumed_where_it_was_made(home: Path, monkey
     assert main(arguments) == 0
     assert {own: own.read_bytes() for own in (home / "r").rglob("*.jsonl")} == before
     assert read_yaml(path)["model"] == str(home / "models" / "own")
+
+
+@pytest.mark.parametrize("place", ["~nosuchuser/z", "~/z"])
+def test_a_home_folder_that_is_not_known(home: Path, place: str, monkeypatch, capsys) -> None:
+    """As of a misspelt user, or in a container whose user has neither HOME nor an entry in the passwd file."""
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    paths = ("model", "data.path", "rivals.judge", "rivals.nli_model", "offload_folder", "prompts.template")
+    settings = [(key, place) for key in paths]
+    config = load_config(None, [*settings, ("prompts.format", "chat"), ("device_map", "auto")])
+    assert {str(flatten(with_whole_paths(config).model_dump(mode="json"))[key]) for key in paths} == {str(home / place)}
+    for arguments in (
+        command(place, "q.jsonl"),
+        command("models/own", place),
+        [*command("models/own", "q.jsonl"), "--set=prompts.format=chat", f"--set=prompts.template={place}"],
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert place in error
+        assert error.count("\n") == 1, error
+        assert not (home / "r").exists()
+
+
+def test_no_home_folder_to_keep_files_in(monkeypatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(ConfigError, match="no home folder .* set XDG_CACHE_HOME"):
+        cache_folder()
 
 
 def test_names_of_models() -> None:

@@ -71,7 +71,7 @@ def find_model(model: str | Path) -> Path | str:
         return MODEL_DIR
     if str(model) in PRESETS:
         return PRESETS[str(model)].locate()
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))  # unlike Path.expanduser, leaves the ~ of a user who is not known
     if path.is_dir():
         return _gguf_of(path) or path
     if path.is_file():
@@ -128,7 +128,7 @@ def read_template(path: Path) -> str:
         ConfigError: It cannot be read.
     """
     try:
-        return path.expanduser().read_text(encoding="utf-8")
+        return Path(os.path.expanduser(path)).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"prompts.template {path}: cannot read it ({error.strerror}); give a Jinja file") from error
     except UnicodeDecodeError as error:
@@ -161,9 +161,15 @@ def check_model(run: Path, config: RunConfig) -> None:
 
 
 def cache_folder() -> Path:
-    """What is kept from one command to the next: `$XDG_CACHE_HOME/aspire-llm` (`~/.cache/aspire-llm`)."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "aspire-llm"
+    """What is kept from one command to the next: `$XDG_CACHE_HOME/aspire-llm` (`~/.cache/aspire-llm`).
+
+    Raises:
+        ConfigError: Neither is known.
+    """
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if caches.startswith("~"):
+        raise ConfigError("there is no home folder to keep files in; set XDG_CACHE_HOME to a folder for them")
+    return Path(caches) / "aspire-llm"
 
 
 def file_digest(path: Path) -> str:
