@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aspire_llm.answering import FileSummary
 from aspire_llm.data import Problem, read_row
+from aspire_llm.data.arrow_rows import arrow_records
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.lm.model_files import check_model
@@ -149,7 +150,7 @@ class _Worker:
     def __call__(self, rows: "pa.Table") -> "pa.Table":
         import pyarrow as pa
 
-        lines = [self._to_json(outcome) for outcome in self._outcomes(rows.to_pylist())]
+        lines = [self._to_json(outcome) for outcome in self._outcomes(arrow_records(rows))]
         columns = {name: pa.array([line.get(name) for line in lines], kind) for name, kind in _COLUMNS.items()}
         texts = [json.dumps(self._layout.select(line), ensure_ascii=False, allow_nan=False) for line in lines]
         return pa.table({_ID: rows[_ID], **columns, LINE: pa.array(texts, "string")})

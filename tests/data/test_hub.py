@@ -4,7 +4,9 @@ import hashlib
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from aspire_llm.data import check_data, hub, load_questions
 from aspire_llm.errors import DataError
@@ -116,3 +118,13 @@ def test_a_data_set_that_is_not_there(hub_folder: Path) -> None:
 def test_malformed_addresses(source: str) -> None:
     with pytest.raises(DataError, match=r"expected hf:OWNER/NAME\[:CONFIG\[:SPLIT\]\]"):
         load_questions(source)
+
+
+def test_a_time_beyond_python_stops_no_reading(hub_folder: Path) -> None:
+    rows = [{"question": f"{number}?", "answer": ["x"], "rank": number} for number in range(30)]
+    publish(hub_folder, "owner/times", rows)
+    (path,) = (hub_folder / "owner" / "times").iterdir()
+    times = pa.array([2**62 if number == 20 else number for number in range(30)]).cast(pa.timestamp("us"))
+    parquet.write_table(parquet.read_table(path).append_column("at", times), path)
+    questions = load_questions("hf:owner/times")
+    assert [(own.question, own.metadata["rank"]) for own in questions] == [(f"{n}?", n) for n in range(30)]

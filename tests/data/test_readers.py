@@ -171,6 +171,41 @@ def test_parquet(tmp_path: Path) -> None:
     assert load_questions(tmp_path / "d.parquet") == [FULL, Question("8", "What?", ("song",), group=group_of(b"what"))]
 
 
+def of_time(kind: pa.DataType, value: int) -> pa.Array:
+    return pa.array([value, None], {32: pa.int32(), 64: pa.int64()}[kind.bit_width]).cast(kind)
+
+
+BEYOND_PYTHON = {
+    "date": of_time(pa.date32(), 2**31 - 1),
+    "time": of_time(pa.timestamp("us"), 2**62),
+    "place": of_time(pa.timestamp("us", tz="Nowhere/City"), 1),
+    "span": of_time(pa.duration("s"), 2**62),
+}
+
+
+@pytest.mark.parametrize("kind", BEYOND_PYTHON)
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_a_time_beyond_python_stops_no_reading(tmp_path: Path, kind: str, is_nested: bool) -> None:
+    """Only texts, numbers and truth values are carried along, so such a column matters to nothing."""
+    times = pa.StructArray.from_arrays([BEYOND_PYTHON[kind]], ["at"]) if is_nested else BEYOND_PYTHON[kind]
+    table = pa.table({"question": ["Who?", "What?"], "answer": ["Bob", "song"], "rank": [1, 2], "at": times})
+    parquet.write_table(table, tmp_path / "d.parquet")
+    questions = load_questions(tmp_path / "d.parquet")
+    assert [(own.question, own.references, dict(own.metadata)) for own in questions] == [
+        ("Who?", ("Bob",), {"rank": 1}),
+        ("What?", ("song",), {"rank": 2}),
+    ]
+
+
+@pytest.mark.parametrize("column", ["id", "group", "question", "answer"])
+def test_a_time_beyond_python_is_part_of_no_question(tmp_path: Path, column: str) -> None:
+    columns = {"question": ["Who?", "What?"], "answer": ["Bob", "song"], column: BEYOND_PYTHON["time"]}
+    parquet.write_table(pa.table(columns), tmp_path / "d.parquet")
+    first = check_data(tmp_path / "d.parquet").problems[0]
+    assert first.row == 1
+    assert "must be a string" in first.message
+
+
 def test_json_lines_under_the_name_json(tmp_path: Path) -> None:
     rows = '{"question": "a?", "answer": "1"}\n{"question": "b?", "answer": "2"}\n'
     questions = load_questions(write(tmp_path / "d.json", rows))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from aspire_llm.data.arrow_rows import arrow_records
 from aspire_llm.data.json_text import Broken, parse_json
 from aspire_llm.data.problems import Problem
 from aspire_llm.data.rows import Row
@@ -94,7 +95,7 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
                 yield Problem(str(path), None, f"the column {twice!r} stands twice; rename or remove one of them")
                 return
             for batch in file.iter_batches(batch_size=1000):
-                for record in batch.to_pylist():
+                for record in arrow_records(batch):
                     number += 1
                     yield Row(number, record)
     except (pyarrow.ArrowException, OSError, ValueError) as error:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from aspire_llm.data.arrow_rows import NOT_IN_PYTHON, arrow_records
 from aspire_llm.data.files import first_line
 from aspire_llm.data.problems import Problem
 from aspire_llm.data.rows import Row
@@ -42,8 +44,23 @@ class HubDataset:
             advice = "check the name, the configuration, the split and the network, or name a local file"
             yield Problem(str(self), None, f"cannot be loaded: {first_line(error)}; {advice}")
             return
-        for number, record in enumerate(dataset, 1):
+        for number, record in enumerate(_records(dataset), 1):
             yield Row(number, record)
+
+
+def _records(dataset: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a data set, read in parts as long as all of their values have a counterpart in Python."""
+    done = 0
+    try:
+        for record in dataset:
+            yield record
+            done += 1
+    except NOT_IN_PYTHON:
+        for place in range(done, len(dataset)):
+            try:
+                yield dataset[place]
+            except NOT_IN_PYTHON:
+                yield from arrow_records(dataset.with_format("arrow")[place])
 
 
 def find_hub_dataset(source: str, split: str | None = None) -> HubDataset | Problem | None:
