@@ -53,6 +53,32 @@ def test_the_nearest_key_is_named() -> None:
         with_changes(RunConfig(), [("seed.x", 1)])
 
 
+UNSET = {"data.limit": 1, "data.max_train": 1, "data.splits.train": 1, "score.target_risk": 0.1}
+DEFAULTS = flatten(RunConfig().model_dump(mode="json")) | UNSET | {"stage3.kept_prefixes": 1}
+NUMBERS = {key: type(value) for key, value in DEFAULTS.items() if type(value) in (int, float)}
+COUNTS = [key for key, kind in NUMBERS.items() if kind is int]
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize("key", NUMBERS)
+def test_every_number_is_finite(key: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}.*: got -?(nan|inf); Input should be"):
+        load_config(None, [parse_change(f"{key}={value}")])
+
+
+@pytest.mark.parametrize("key", [*COUNTS, "stage2.length_penalty"])
+def test_no_number_is_beyond_what_a_run_computes_with(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}.*: got {10**21}; Input should be less than"):
+        load_config(None, [(key, 10**21)])
+
+
+def test_a_seed_leaves_room_for_others() -> None:
+    last = 2**63 - 1
+    assert load_config(None, [("seed", last)]).seed == last
+    with pytest.raises(ConfigError, match=f"'seed': got {last + 1}; Input should be less than {2**63}"):
+        load_config(None, [("seed", last + 1)])
+
+
 def test_only_the_fused_score_ranks_beams_and_no_more_than_there_are() -> None:
     fused = with_changes(RunConfig(), [("score.kind", "fused"), ("stage2.num_beams", 4), ("score.candidates", 4)])
     with pytest.raises(

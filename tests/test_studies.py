@@ -53,6 +53,12 @@ def test_seeds_are_runs_of_their_own_and_one_summary(config: RunConfig, finished
     assert (output / "tables" / "differences.csv").is_file()
 
 
+def test_seeds_that_end_beyond_the_last_are_refused_before_the_first_run(config: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"'seed': got {2**63};"):
+        run_seeds(config.model_copy(update={"seed": 2**63 - 2}), tmp_path / "run", 3)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_sweep_repeats_what_a_setting_changes(finished: Path, tmp_path: Path) -> None:
     base = tmp_path / "run"
     shutil.copytree(finished, base)

@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 
 from aspire_llm.abstention import AbstentionConfig
 from aspire_llm.correctness import Measure
-from aspire_llm.data_config import Count, DataConfig, PromptsConfig, Section
+from aspire_llm.data_config import Count, CountOrZero, DataConfig, PromptsConfig, Section
 from aspire_llm.processes import Sharding
 
 MODEL_NAMES = ("demo", "smollm2")  # models that go by a name of ours; ./demo is a folder
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-MemorySize = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(KB|MB|GB|KiB|MiB|GiB)$")]
+MemorySize = Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?(KB|MB|GB|KiB|MiB|GiB)$")]
 
 
 class TrainingConfig(Section):
@@ -73,7 +73,7 @@ class SamplingConfig(Section):
     decoder: Literal["beam", "sample"] = "beam"
     num_beams: Count = 10
     max_new_tokens: Count = 32
-    length_penalty: float = 0.0
+    length_penalty: float = Field(default=0.0, ge=-10, le=10)  # beyond, no float holds length ** penalty
     temperature: float = Field(default=1.0, gt=0)
     batch_size: Count = 8
     folds: Count = 1
@@ -102,10 +102,10 @@ class SelfEvaluationConfig(TrainingConfig):
 
     enabled: bool = True
     learn_from: Literal["samples", "likeliest"] = "samples"
-    max_correct: int = Field(default=2, ge=0)
+    max_correct: CountOrZero = 2
     max_wrong: Count = 10
     verdict_words: tuple[str, str] = ("correct", "wrong")
-    kept_prefixes: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    kept_prefixes: CountOrZero | Literal["auto"] = "auto"
 
 
 class StatesConfig(Section):
@@ -168,7 +168,7 @@ class RivalsConfig(Section):
     num_samples: Count = 10
     temperature: float = Field(default=0.5, gt=0)
     nli_model: str | None = None
-    p_true_examples: int = Field(default=0, ge=0)
+    p_true_examples: CountOrZero = 0
     judge: Path | None = None
 
 
@@ -218,13 +218,13 @@ class RunConfig(Section):
     correctness: CorrectnessConfig = CorrectnessConfig()
     abstention: AbstentionConfig = AbstentionConfig()
     rivals: RivalsConfig = RivalsConfig()
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)  # torch takes twice as many
     device: str = "auto"
     sharding: Sharding | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     quantization: Literal["8bit", "4bit"] | None = None
     device_map: Literal["auto", "balanced", "sequential"] | None = None
-    max_memory: dict[Annotated[int, Field(ge=0)] | Literal["cpu"], MemorySize] = Field(default_factory=dict)
+    max_memory: dict[CountOrZero | Literal["cpu"], MemorySize] = Field(default_factory=dict)
     offload_folder: Path | None = None
     speed: Literal["fast", "plain"] = "fast"
     tracking: Literal["tensorboard", "wandb", "trackio", "mlflow"] | None = None

@@ -10,15 +10,17 @@ from aspire_llm.records import Split
 
 DATA_NAMES = ("coqa", "demo", "facts", "nq_open", "squad", "squad_v2", "triviaqa")  # that go by a name of ours
 
-Count = Annotated[int, Field(ge=1)]
+_LARGEST = 2**31 - 1  # of a count: products of several still fit what Python and torch index with
+Count = Annotated[int, Field(ge=1, le=_LARGEST)]
+CountOrZero = Annotated[int, Field(ge=0, le=_LARGEST)]  # of what there may be nothing of
 # A whole number counts questions; a fraction below 1 is a share of the data set.
-SplitSize = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+SplitSize = Count | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
-    """Settings that belong together: frozen, and without a key that is not known."""
+    """Settings that belong together: frozen, without a key that is not known, and every number of them finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SplitSizes(Section):
@@ -79,7 +81,7 @@ class DataConfig(Section):
     test: str | None = None
     limit: Count | None = None
     max_train: Count | None = None
-    num_examples: int = Field(default=0, ge=0)
+    num_examples: CountOrZero = 0
     splits: SplitSizes = SplitSizes()
 
     @model_validator(mode="after")

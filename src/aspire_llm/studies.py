@@ -74,8 +74,12 @@ def run_seeds(
     Returns:
         The metrics of the first run; `seeds.json` beside it holds means, standard deviations and intervals over the
         seeds.
+
+    Raises:
+        ConfigError: The last seed is beyond those that there are.
     """
     numbers = range(config.seed, config.seed + seeds)
+    with_changes(config, [("seed", numbers[-1])])  # refused now, not when the other runs are made
     shares_test = Split.TEST in config.data.sources
     if shares_test:
         print("data.test: the seeds share it, so intervals over them leave its choice out", file=sys.stderr)

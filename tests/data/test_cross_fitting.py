@@ -46,6 +46,8 @@ def test_held_out_questions() -> None:
 def test_too_few_groups_are_refused() -> None:
     with pytest.raises(DataError, match=r"stand in 1 groups.*2 parts"):
         cross_fit([Question(str(i), "?", group="g") for i in range(9)], SamplingConfig(folds=2), seed=0)
+    with pytest.raises(DataError, match=r"stand in 12 groups.*2147483647 parts"):
+        cross_fit(QUESTIONS, SamplingConfig(folds=2**31 - 1), seed=0)
 
 
 def test_folds_and_held_out_questions_exclude_each_other() -> None:

@@ -50,22 +50,25 @@ def cross_fit(questions: Sequence[Question], config: SamplingConfig, *, seed: in
         DataError: There are too few groups.
     """
     everything = tuple(questions)
+    if config.folds == 1 and not config.held_out:
+        return CrossFit(everything, everything, folds={})
+    _check_groups(everything, 2 if config.held_out else config.folds)
     if config.held_out:
         shares = _divided(everything, (1 - config.held_out, config.held_out), seed)
         tuned, sampled = (tuple(own for own in everything if shares[own.id] == side) for side in (0, 1))
         return CrossFit(tuned, sampled, folds={})
-    if config.folds == 1:
-        return CrossFit(everything, everything, folds={})
     return CrossFit(everything, everything, _divided(everything, [1.0] * config.folds, seed))
+
+
+def _check_groups(questions: Sequence[Question], num_parts: int) -> None:
+    if (count := len({question.cluster for question in questions})) < num_parts:
+        raise DataError(
+            f"the training questions stand in {count} groups, none of which may stand in two of {num_parts} parts; "
+            "set stage2.folds to 1 and stage2.held_out to 0"
+        )
 
 
 def _divided(questions: Sequence[Question], shares: Sequence[float], seed: int) -> dict[str, int]:
     """The number of the part that each question is in, by its id."""
-    groups = [question.cluster for question in questions]
-    if (count := len(set(groups))) < len(shares):
-        raise DataError(
-            f"the training questions stand in {count} groups, none of which may stand in two of {len(shares)} parts; "
-            "set stage2.folds to 1 and stage2.held_out to 0"
-        )
-    parts = deal_groups(groups, shares, seed=seed).tolist()
+    parts = deal_groups([question.cluster for question in questions], shares, seed=seed).tolist()
     return dict(zip((question.id for question in questions), parts, strict=True))
