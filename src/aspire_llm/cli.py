@@ -26,10 +26,18 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it went well, 2 for an error that the user can mend. Of several processes, one speaks."""
+    _fill_closed_streams()
     if process_index() == 0:
         return _main(arguments)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         return _main(arguments)
+
+
+def _fill_closed_streams() -> None:
+    """Put /dev/null where the shell closed a stream (``>&-``): the next file to be opened would take its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 for as long as the process lives
 
 
 def _main(arguments: Sequence[str] | None) -> int:

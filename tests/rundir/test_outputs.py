@@ -6,9 +6,10 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -209,6 +210,42 @@ def test_a_closed_pipe_is_silent(command, whole: Path, data_file: Path) -> None:
         os.close(start)
         _, error = process.communicate(timeout=120)
         assert (process.returncode, error) == (2, b"")
+
+
+@pytest.fixture
+def closing(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
+    """Starts the command line with some of its standard streams closed by the shell."""
+
+    def start(closed: str, *arguments: str | Path) -> "subprocess.CompletedProcess[bytes]":
+        call = ["sh", "-c", f'exec "$0" -m aspire_llm "$@" {closed}', sys.executable, *map(str, arguments)]
+        known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(call, env=known, capture_output=True, timeout=120, cwd=tmp_path, check=False)
+
+    return start
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(closing, whole: Path, source: Path, answered: bytes, tmp_path: Path, closed: str) -> None:
+    """As a daemon or a careless script starts a command."""
+    done = closing(closed, "predict", whole, "--input", source, "--output", "p.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "p.jsonl").read_bytes() == answered
+    assert closing(closed, "compare", whole, "--output", "compared").returncode == 0
+    assert closing(closed, "compare", tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_closed_output_is_nothing_to_write_to(closing, whole: Path, source: Path, place: str) -> None:
+    done = closing(">&-", "predict", whole, "--input", source, "--output", place)
+    assert done.returncode == 2
+    said = f"aspire-llm: --output {place} is standard output, which is closed; give a file\n"
+    assert done.stderr.decode() == said
+
+
+def test_a_closed_input_is_nothing_to_read(closing, whole: Path) -> None:
+    done = closing("<&-", "predict", whole, "--input", "-", "--output", "p.jsonl")
+    assert done.returncode == 2
+    assert done.stderr == b"aspire-llm: --input - is standard input, which is closed; give a file\n"
 
 
 def test_an_output_that_takes_nothing_more_or_not_every_character(command, whole: Path, data_file: Path) -> None:

@@ -17,6 +17,9 @@ STANDARD = Path("-")
 # Where these lead to a regular file, a shell has opened it: it is written on, as the shell asked for, not replaced.
 _DESCRIPTORS = re.compile(r"/dev/(stdin|stdout|stderr|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
+_OF_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+_OF_ERRORS = ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2")
+
 
 def is_stream(path: Path) -> bool:
     """Whether a path is to be read or written from end to end: ``-``, a FIFO, a device, an open descriptor."""
@@ -27,7 +30,12 @@ def is_stream(path: Path) -> bool:
 
 @contextmanager
 def open_stream(path: Path) -> Iterator[BinaryIO]:
-    """A stream to write to; ``-`` is standard output. What other processes than the main one write goes nowhere."""
+    """A stream to write to; ``-`` is standard output. What other processes than the main one write goes nowhere.
+
+    Raises:
+        ConfigError: It is a standard stream that was closed before we began.
+    """
+    _check_open(path)
     if not processes().is_main:
         path = Path(os.devnull)
     if path == STANDARD:
@@ -49,7 +57,7 @@ def as_file(source: Path) -> Iterator[Path]:
         copy = Path(folder) / "stdin.jsonl"
         with copy.open("wb") as file:
             if source == STANDARD:
-                if sys.stdin is None:
+                if sys.__stdin__ is None:
                     raise ConfigError("--input - is standard input, which is closed; give a file")
                 shutil.copyfileobj(sys.stdin.buffer, file)
             else:
@@ -59,3 +67,10 @@ def as_file(source: Path) -> Iterator[Path]:
             yield copy
         except DataError as error:
             raise DataError(str(error).replace(f"{folder}/", "")) from error
+
+
+def _check_open(path: Path) -> None:
+    """Refuse a standard stream that the shell closed (``>&-``): the command line has put /dev/null in its place."""
+    for stream, name, places in ((sys.__stdout__, "output", _OF_OUTPUT), (sys.__stderr__, "error", _OF_ERRORS)):
+        if stream is None and str(path) in places:
+            raise ConfigError(f"--output {path} is standard {name}, which is closed; give a file")
