@@ -89,6 +89,53 @@ def test_only_the_fused_score_ranks_beams_and_no_more_than_there_are() -> None:
         with_changes(fused, [("stage2.num_beams", 3)])
 
 
+@pytest.mark.parametrize(
+    ("tagged", "kind"),
+    [
+        ('!!int ""', "int"),
+        ("!!int ten", "int"),
+        ("!!float _", "float"),
+        ("!!bool maybe", "bool"),
+        ("!!timestamp tomorrow", "timestamp"),
+        ("2024-13-41", "timestamp"),  # looks like one
+    ],
+)
+@pytest.mark.parametrize("place", ["stage1: {{epochs: {}}}", "stage1: [{}]", "stage1: {{? {} : 1}}", "{}: 1"])
+def test_a_value_that_is_not_what_its_tag_says(tmp_path: Path, place: str, tagged: str, kind: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"seed: 1\n{place.format(tagged)}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"config.yaml, line 2: '.*' is no {kind}; write a text in quotes"):
+        load_config(path)
+    with pytest.raises(ConfigError, match=rf"--set stage1: '.*' is no {kind}; write a text in quotes"):
+        parse_change(f"stage1={place.format(tagged)}")
+
+
+@pytest.mark.parametrize("tag", ["map", "set", "omap", "pairs", "seq", "binary", "python/object:os.system", "unknown"])
+@pytest.mark.parametrize("value", ["x", "[1]", "{a: 1}", "[[1]]", '""'])
+def test_a_tag_is_read_or_refused(tmp_path: Path, tag: str, value: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"stage1: !!{tag} {value}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"config.yaml|config key 'stage1"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "instead"),
+    [
+        ("stage1.epochs: 3", "stage1.epochs", "stage1: {epochs: …}"),
+        ("stage1.epoch: 3", "stage1.epoch", "stage1: {epochs: …}"),
+        ("data.splits.train: 3", "data.splits.train", "data: {splits: {train: …}}"),
+        ("data: {splits.train: 3}", "data.splits.train", "data: {splits: {train: …}}"),
+    ],
+)
+def test_a_dotted_key_in_a_file(tmp_path: Path, text: str, key: str, instead: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"config key '{key}' stands with a dot; in a file it is {instead}"
+
+
 @pytest.mark.parametrize("text", ["- a\n", "seed: [\n", "\x00"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"

@@ -15,30 +15,39 @@ from aspire_llm.errors import ConfigError
 from aspire_llm.records import Split
 
 
-class _RepeatedKeyError(yaml.YAMLError):
-    """A key stands twice in one mapping, of which YAML readers take the last.
+class _MisreadError(yaml.YAMLError):
+    """What stands somewhere in a YAML text cannot be taken as it is meant.
 
     Attributes:
-        line: Where it stands again, counted from 1.
+        line: Where it stands, counted from 1.
         problem: What to tell the user.
     """
 
-    def __init__(self, key: str, line: int) -> None:
-        super().__init__(key)
-        self.line, self.problem = line, f"the key {key!r} stands twice; keep one of them, with all that belongs to it"
+    def __init__(self, node: yaml.Node, problem: str) -> None:
+        super().__init__(problem)
+        self.line, self.problem = node.start_mark.line + 1, problem
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which no mapping has a key twice."""
+    """YAML in which no mapping has a key twice, of which readers take the last, and every value is what it is tagged."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[tuple[str, str]] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if (key.tag, key.value) in seen:
-                    raise _RepeatedKeyError(key.value, key.start_mark.line + 1)
+                    problem = f"the key {key.value!r} stands twice; keep one of them, with all that belongs to it"
+                    raise _MisreadError(key, problem)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError, LookupError, AttributeError) as error:  # whatever the parsers of values say
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{node.value!r:.60} is no {kind}; write a text in quotes, without a tag"
+            raise _MisreadError(node, problem) from error
 
 
 def _read(text: str) -> Any:
@@ -46,7 +55,7 @@ def _read(text: str) -> Any:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 a SafeLoader
     except RecursionError as error:
         raise yaml.YAMLError("it is nested beyond all limits") from error
-    except (ValueError, OverflowError) as error:  # of what looks like a date or a number and is none
+    except (ValueError, OverflowError) as error:  # of the number of a character that there is none of
         raise yaml.YAMLError(str(error)) from error
 
 
@@ -102,7 +111,7 @@ def parse_change(text: str) -> tuple[str, object]:
         raise ConfigError(f"--set got {text!r}; write it as key.path=value, e.g. stage1.epochs=3")
     try:
         return key, _read(value)
-    except _RepeatedKeyError as error:
+    except _MisreadError as error:
         raise ConfigError(f"--set {key}: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {key}: {value!r} is not a YAML value") from error
@@ -122,7 +131,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         settings = _read(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config ({error.strerror}); give an existing YAML file") from error
-    except _RepeatedKeyError as error:
+    except _MisreadError as error:
         raise ConfigError(f"{path}, line {error.line}: {error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
@@ -162,5 +171,17 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = list(flatten(RunConfig().model_dump(mode="json")))
         nearest = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+        if any("." in str(part) for part in first["loc"]):  # as --set has it
+            return f"config key {key!r} stands with a dot; in a file it is {_as_sections(nearest)}"
         return f"unknown config key {key!r}; the nearest known key is {nearest!r}"
     return f"config key {key!r}: got {first['input']!r}; {first['msg'].removeprefix('Value error, ')}"
+
+
+def _as_sections(key: str) -> str:
+    """A dotted key as YAML has it.
+
+    >>> _as_sections("data.splits.train")
+    'data: {splits: {train: …}}'
+    """
+    *sections, name = key.split(".")
+    return "".join(f"{own}: {{" for own in sections) + f"{name}: …" + "}" * len(sections)
