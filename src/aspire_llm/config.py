@@ -147,7 +147,7 @@ class ScoreConfig(Section):
     candidates: Count = 1
     calibration: Literal["auto", "platt", "isotonic"] = "auto"
     abstain_below: Probability = 0.5
-    target_risk: Annotated[float, Field(gt=0, lt=1)] | None = None
+    target_risk: Annotated[float, Field(ge=1e-6, lt=1)] | None = None  # see `LEAST_RISK` of `selection`
     delta: float = Field(default=0.05, gt=0, lt=1)
     novelty_level: Probability = 0.01
 

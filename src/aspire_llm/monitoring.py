@@ -13,6 +13,7 @@ from aspire_llm.results.calibration import CALIBRATION, stored_rule
 from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PREDICTIONS, outcome_file
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
+from aspire_llm.selection import RiskTarget
 from aspire_llm.selection.drift import LEVEL, Watch, one_of_each, watch_risk, watch_values
 
 MIN_CALIBRATION = 20
@@ -94,8 +95,7 @@ def _risk(live: Sequence[Prediction], marks: Sequence[Mapping[str, Any]] | None,
     promised = target if target is not None else decided.pop() if len(decided) == 1 else None
     if promised is None:
         raise ConfigError("no target decided about these answers; give --target-risk")
-    if not 0.0 < promised < 1.0:
-        raise ConfigError(f"the target risk is {promised:g}; it must lie between 0 and 1")
+    RiskTarget(promised)  # refuses what is no target
     figures = f"{sum(wrong)} of {len(wrong)} answers wrong, the target is {100 * promised:g}%"
     return _said(watch_risk(wrong, promised), "risk", "is above the target", figures)
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy.stats import binom, norm
 
+from aspire_llm.config import ScoreConfig
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.selection.risk_control import Certified, Uncertified, candidate_thresholds, certify, choose_unit
-from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget, Unit, risk_test
+from aspire_llm.selection.risk_tests import LEAST_RISK, JudgedScores, RiskTarget, Unit, risk_test
 
 SEPARATION = math.sqrt(2) * norm.ppf(0.9)  # of right and wrong answers' scores, for an AUROC of 0.9
 ACCURACY = 0.8
@@ -45,6 +47,24 @@ def answers(correct: str, groups: str = "") -> JudgedScores:
 def test_what_is_no_share_is_no_target(risk: float, delta: float) -> None:
     with pytest.raises(ConfigError, match="must lie between 0 and 1"):
         RiskTarget(risk, delta)
+
+
+@pytest.mark.parametrize("risk", [5e-324, 1e-320, 1e-300, 1e-20, 9e-7])
+def test_a_target_that_no_calibration_reaches_is_refused(risk: float) -> None:
+    with pytest.raises(ConfigError, match=f"the target risk is {risk:g}; give at least 1e-06"):
+        RiskTarget(risk)
+    with pytest.raises(ValidationError, match="greater than or equal to 0.000001"):
+        ScoreConfig(target_risk=risk)
+
+
+def test_the_least_target_is_told_from_what_it_takes() -> None:
+    """ln 20 / 1e-6 answers, all of them right."""
+    assert ScoreConfig(target_risk=LEAST_RISK).target_risk == LEAST_RISK
+    target, right = RiskTarget(LEAST_RISK), answers("+" * 60)
+    assert target.fewest_answers == pytest.approx(math.log(20) * 1e6, rel=1e-5)
+    needed = target.answers_needed(LEAST_RISK / 2)
+    assert binom.cdf(int(needed * LEAST_RISK / 2), needed, LEAST_RISK) <= 0.05
+    assert isinstance(certify(right, target, right, Unit.QUESTION), Uncertified)
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import math
 import re
 import socket
 from collections.abc import Iterator
@@ -59,7 +60,15 @@ def test_a_file_without_a_key_that_can_be_sent_is_refused(content: str, tmp_path
     assert [keys.accept(key) for key in ("one", "two", "# ours", "")] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("wrong", [{"port": 70000}, {"max_waiting": 0}, {"max_batch": 0}, {"timeout": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"port": 70000},
+        {"max_waiting": 0},
+        {"max_batch": 0},
+        *({"timeout": own} for own in (0, -1, math.inf, -math.inf, math.nan)),
+    ],
+)
 def test_settings_that_cannot_be_are_one_line(wrong: dict) -> None:
     with pytest.raises(ConfigError, match="--"):
         ServerSettings(**wrong)

@@ -20,7 +20,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
+LEAST_RISK = 1e-6  # it takes three million answers, all of them right, to certify that
 _NUM_BETS = 20
+_ANSWERS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class RiskTarget:
     """What is to be guaranteed: P(risk > `risk`) ≤ `delta`.
 
     Attributes:
-        risk: r, the largest share of wrong answers among those given; above 0 and below 1.
+        risk: r, the largest share of wrong answers among those given; at least `LEAST_RISK` and below 1.
         delta: δ, the largest probability that the promise fails; above 0 and below 1.
         per: The field of the questions' metadata for whose every value it is to hold; None: of all questions.
     """
@@ -41,6 +43,10 @@ class RiskTarget:
         for name, value in (("target risk", self.risk), ("delta", self.delta)):
             if not 0.0 < value < 1.0:
                 raise ConfigError(f"the {name} is {value:g}; it must lie between 0 and 1")
+        if self.risk < LEAST_RISK:
+            raise ConfigError(
+                f"the target risk is {self.risk:g}; give at least {LEAST_RISK:g}, which takes 3 million answers to certify"
+            )
 
     @property
     def fewest_answers(self) -> int:
@@ -55,10 +61,13 @@ class RiskTarget:
         """
         from scipy.stats import binom
 
-        m = self.fewest_answers
-        while binom.cdf(math.floor(m * wrong), m, self.risk) > self.delta:
-            m += 1
-        return m
+        fewest = self.fewest_answers
+        while True:
+            m = np.arange(fewest, fewest + _ANSWERS_AT_ONCE)
+            enough = binom.cdf(np.floor(m * wrong), m, self.risk) <= self.delta
+            if enough.any():
+                return int(m[enough.argmax()])
+            fewest += len(m)
 
 
 @dataclass(frozen=True)

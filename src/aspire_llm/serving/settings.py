@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -96,8 +97,8 @@ class ServerSettings:
                 raise ConfigError(f"{name} is {value}; it must be at least 1")
         if not 0 <= self.port < 2**16:
             raise ConfigError(f"--port is {self.port}; it must lie between 0 and 65535")
-        if self.timeout <= 0:
-            raise ConfigError(f"--timeout is {self.timeout:g}; it must be above 0 seconds")
+        if not 0.0 < self.timeout < math.inf:
+            raise ConfigError(f"--timeout is {self.timeout:g}; it must be a number of seconds above 0")
         if self.root_path and not self.root_path.startswith("/"):
             raise ConfigError(f"--root-path is {self.root_path!r}; it must begin with /")
 
