@@ -29,7 +29,7 @@ class _MisreadError(yaml.YAMLError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which no mapping has a key twice, of which readers take the last, and every value is what it is tagged."""
+    """YAML in which no mapping has a key twice, of which readers take the last, and values are what their tags say."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[tuple[str, str]] = set()

@@ -148,7 +148,7 @@ def test_a_home_folder_that_is_not_known(home: Path, place: str, monkeypatch, ca
 def test_no_home_folder_to_keep_files_in(monkeypatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    with pytest.raises(ConfigError, match="no home folder .* set XDG_CACHE_HOME"):
+    with pytest.raises(ConfigError, match=r"no home folder .* set XDG_CACHE_HOME"):
         cache_folder()
 
 

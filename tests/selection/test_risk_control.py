@@ -53,7 +53,7 @@ def test_what_is_no_share_is_no_target(risk: float, delta: float) -> None:
 def test_a_target_that_no_calibration_reaches_is_refused(risk: float) -> None:
     with pytest.raises(ConfigError, match=f"the target risk is {risk:g}; give at least 1e-06"):
         RiskTarget(risk)
-    with pytest.raises(ValidationError, match="greater than or equal to 0.000001"):
+    with pytest.raises(ValidationError, match=r"greater than or equal to 0\.000001"):
         ScoreConfig(target_risk=risk)
 
 

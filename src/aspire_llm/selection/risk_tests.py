@@ -45,7 +45,7 @@ class RiskTarget:
                 raise ConfigError(f"the {name} is {value:g}; it must lie between 0 and 1")
         if self.risk < LEAST_RISK:
             raise ConfigError(
-                f"the target risk is {self.risk:g}; give at least {LEAST_RISK:g}, which takes 3 million answers to certify"
+                f"the target risk is {self.risk:g}; give at least {LEAST_RISK:g}, which takes 3 million answers"
             )
 
     @property
