@@ -144,16 +144,19 @@ def _appearing(folder: Path) -> Iterator[Path]:
 
 
 def _copy_adapter(source: Path, target: Path, model: str, *, half: bool) -> None:
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file, save_file
 
     target.mkdir()
-    if half:
+    try:
         tensors = load_file(source / _WEIGHTS)
+        about = {**json.loads((source / _ABOUT).read_text(encoding="utf-8")), "base_model_name_or_path": model}
+    except (ValueError, TypeError, RecursionError, SafetensorError) as error:
+        raise RunDirectoryError(f"{source}: not a complete adapter folder ({error}); train it again") from error
+    if half:
         save_file({name: own.astype("float16") for name, own in tensors.items()}, target / _WEIGHTS)
     else:
         shutil.copyfile(source / _WEIGHTS, target / _WEIGHTS)
-    about = json.loads((source / _ABOUT).read_text(encoding="utf-8"))
-    about |= {"base_model_name_or_path": model}
     (target / _ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 

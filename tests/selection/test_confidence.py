@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.results.calibration import CALIBRATION
 from aspire_llm.selection.confidence import (
     Calibration,
     IsotonicCalibration,
@@ -156,9 +158,10 @@ def test_bad_scores() -> None:
         {"method": "magic", "num_items": 30},
     ],
 )
-def test_broken_calibration_files(content: dict[str, object]) -> None:
-    with pytest.raises(RunDirectoryError, match="calibration"):
-        Calibration.from_json(content)
+def test_broken_calibration_files(tmp_path: Path, content: dict[str, object]) -> None:
+    (tmp_path / "calibration.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"calibration\.json holds no calibration"):
+        CALIBRATION.read(tmp_path)
 
 
 def test_platt_confidence_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from aspire_llm.errors import DataError, RunDirectoryError
 from aspire_llm.records import Evidence, SampledAnswer
+from aspire_llm.results.fused import FUSED
 from aspire_llm.selection import FusedScore, Infeasible, Part, fit_fused
 from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.fused import _regression
@@ -39,9 +41,10 @@ def test_the_score_is_the_weighted_sum_of_its_parts() -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"parts": {"unknown": {}}}, {"parts": [1]}, {"parts": {}, "intercept": None}])
-def test_a_broken_file_is_told(content: dict) -> None:
-    with pytest.raises(RunDirectoryError, match="no fused score"):
-        FusedScore.from_json(content)
+def test_a_broken_file_is_told(tmp_path: Path, content: dict) -> None:
+    (tmp_path / "fused.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match=r"fused\.json holds no fused score"):
+        FUSED.read(tmp_path)
 
 
 def test_it_ranks_as_well_as_the_true_weights() -> None:

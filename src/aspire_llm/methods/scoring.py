@@ -130,7 +130,7 @@ def _scored(method: Method, name: str, answers: AnswerSet) -> StoredScores:
 def _cost(method: Method, answers: AnswerSet, seconds: float) -> Cost | None:
     """Seconds and generated tokens per question beyond answering it once; None where answering was not timed."""
     timed = PROVENANCE.read(answers.folder).seconds_a_question
-    if not timed:
+    if not timed or timed["answer"] <= 0.0:
         return None
     tokens = 0.0
     if _asks_verdict(method, answers):

@@ -1,9 +1,11 @@
 """An answer as every file of a run holds it."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from aspire_llm.records import SampledAnswer
+from aspire_llm.records import LabelledAnswer, SampledAnswer
+from aspire_llm.records.fields import each, field, flag, natural, number, text
+
+_TOKENS = each(natural)
 
 
 def answer_to_json(answer: SampledAnswer, key: str = "text") -> dict[str, Any]:
@@ -17,14 +19,19 @@ def answer_to_json(answer: SampledAnswer, key: str = "text") -> dict[str, Any]:
     }
 
 
-def answer_from_json(line: Mapping[str, Any], key: str = "text") -> SampledAnswer:
+def answer_from_json(line: Any, key: str = "text") -> SampledAnswer:
     """The answer that stands in an object whose text has this key."""
-    if line[key] is None:
-        raise ValueError(f"{key} is null")
     return SampledAnswer(
-        text=str(line[key]),
-        token_ids=tuple(line["token_ids"]),
-        log_likelihood=float(line["log_likelihood"]),
-        num_tokens=int(line["num_tokens"]),
-        terminated=bool(line["terminated"]),
+        text=field(line, key, text),
+        token_ids=field(line, "token_ids", _TOKENS),
+        log_likelihood=field(line, "log_likelihood", number),
+        num_tokens=field(line, "num_tokens", natural),
+        terminated=field(line, "terminated", flag),
+    )
+
+
+def labelled_from_json(line: Any, key: str = "text") -> LabelledAnswer:
+    """The same with its agreement with the references."""
+    return LabelledAnswer(
+        answer_from_json(line, key), rouge_l=field(line, "rouge_l", number), correct=field(line, "correct", flag)
     )

@@ -1,7 +1,7 @@
 """A safetensors file that holds one record, or the reason why there is none."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -36,7 +36,7 @@ class ArraysFile(Generic[T]):
     name: str
     holds: str
     to_arrays: Callable[[T], tuple[Named, dict[str, Any]]]
-    from_arrays: Callable[[Named, Mapping[str, Any]], T]
+    from_arrays: Callable[[Named, Any], T]
 
     def exists(self, folder: Path) -> bool:
         """Whether the folder has the file."""

@@ -1,7 +1,7 @@
 """The map from selection score to confidence as it is stored, and the rule that decides with it."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from aspire_llm.config import RunConfig
 from aspire_llm.errors import ConfigError
 from aspire_llm.records import Prediction
+from aspire_llm.records.fields import each, field, maybe, optional, text
 from aspire_llm.results.fused import FUSED
 from aspire_llm.rundir.files import Document
 from aspire_llm.selection import (
@@ -89,15 +90,14 @@ class Calibrated:
         return {**fitted, "guarantees": [own.to_json() for own in self.guarantees], "source": self.source, **sliced}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Calibrated":
+    def from_json(cls, content: Any) -> "Calibrated":
         """The record that `to_json` wrote; files of earlier versions have no guarantees."""
-        fitted = Infeasible(content["reason"]) if content["method"] is None else Calibration.from_json(content)
-        guarantees, slices = (content.get(name, ()) for name in ("guarantees", "slices"))
+        method = field(content, "method", maybe(text))
         return cls(
-            fitted,
-            tuple(map(Guarantee.from_json, guarantees)),
-            content.get("source"),
-            tuple(map(SlicedGuarantee.from_json, slices)),
+            Infeasible(field(content, "reason", text)) if method is None else Calibration.from_json(content),
+            optional(content, "guarantees", each(Guarantee.from_json)) or (),
+            optional(content, "source", text),
+            optional(content, "slices", each(SlicedGuarantee.from_json)) or (),
         )
 
 

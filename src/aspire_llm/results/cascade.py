@@ -9,6 +9,7 @@ import numpy as np
 
 from aspire_llm.errors import ConfigError
 from aspire_llm.records import Split
+from aspire_llm.records.fields import each, field, maybe, number, text
 from aspire_llm.results.common_answers import CommonAnswers
 from aspire_llm.results.identity import digest_of_run
 from aspire_llm.rundir.files import Document
@@ -119,13 +120,24 @@ class CertifiedCascade:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "CertifiedCascade":
+    def from_json(cls, content: Any) -> "CertifiedCascade":
         """The record that `to_json` wrote."""
-        pair = [content[name] for name in ("small", "large")]
-        small, large = (CascadeRun(own["name"], Path(own["folder"]), own["digest"]) for own in pair)
-        maps = (LogOdds(float(own["log_odds"]["slope"]), float(own["log_odds"]["intercept"])) for own in pair)
-        promises = tuple(Promise(Guarantee.from_json(own), own["by_small"]) for own in content["guarantees"])
-        return cls(small, large, ThresholdPath(*maps), promises)
+        (small, its_odds), (large, other_odds) = (field(content, name, _run_from_json) for name in ("small", "large"))
+        promises = field(content, "guarantees", each(_promise_from_json))
+        return cls(small, large, ThresholdPath(its_odds, other_odds), promises)
+
+
+def _run_from_json(content: Any) -> tuple[CascadeRun, LogOdds]:
+    name, folder, digest = (field(content, key, text) for key in ("name", "folder", "digest"))
+    return CascadeRun(name, Path(folder), digest), field(content, "log_odds", _log_odds_from_json)
+
+
+def _log_odds_from_json(content: Any) -> LogOdds:
+    return LogOdds(field(content, "slope", number), field(content, "intercept", number))
+
+
+def _promise_from_json(content: Any) -> Promise:
+    return Promise(Guarantee.from_json(content), field(content, "by_small", maybe(number)))
 
 
 CASCADE: Document[CertifiedCascade] = Document(

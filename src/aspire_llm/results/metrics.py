@@ -1,10 +1,10 @@
 """The figures of a run: what `metrics.json` holds."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aspire_llm.records import Answers
+from aspire_llm.records.fields import by_name, each, field, maybe, natural, number, optional, text
 from aspire_llm.rundir.files import Document
 from aspire_llm.selection import ConfidenceMetrics, Difference, Evaluation, MethodMetrics, Undefined
 from aspire_llm.selection.bootstrap import Interval
@@ -20,6 +20,11 @@ class Origin:
     answers: Answers
     source: str
 
+    @classmethod
+    def from_json(cls, figures: Any) -> "Origin":
+        """That of a method, which stands among its figures."""
+        return cls(field(figures, "answers", Answers), field(figures, "source", text))
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -32,6 +37,11 @@ class Answered:
 
     share: float
     accuracy: float | None
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Answered":
+        """The value of `answered` in `metrics.json`."""
+        return cls(field(content, "share", number), field(content, "accuracy", maybe(number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +73,14 @@ class Reranked:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Reranked":
+    def from_json(cls, content: Any) -> "Reranked":
         """The record that `to_json` wrote."""
         return cls(
-            int(content["candidates"]),
-            float(content["changed"]),
-            float(content["accuracy"]),
+            field(content, "candidates", natural),
+            field(content, "changed", number),
+            field(content, "accuracy", number),
             interval_from_json("accuracy_ci", content),
-            Difference.from_json(content["gain"]),
+            field(content, "gain", Difference.from_json),
         )
 
 
@@ -137,29 +147,29 @@ class RunMetrics:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "RunMetrics":
+    def from_json(cls, content: Any) -> "RunMetrics":
         """The record that `to_json` wrote."""
         evaluation = Evaluation.from_json(content)
+        reference = optional(content, "reference", text) or REFERENCE
+        if reference not in evaluation.methods:
+            raise ValueError(f"reference: {reference!r} is none of the methods")
         return cls(
-            n=int(content["n"]),
-            accuracy=float(content["accuracy"]),
+            n=field(content, "n", natural),
+            accuracy=field(content, "accuracy", number),
             accuracy_ci=interval_from_json("accuracy_ci", content),
-            accuracy_before=content["accuracy_before"],
+            accuracy_before=field(content, "accuracy_before", maybe(number)),
             accuracy_before_ci=(
                 interval_from_json("accuracy_before_ci", content) if "accuracy_before_ci" in content else None
             ),
-            malformed=float(content["malformed"]),
-            answered=Answered(**content["answered"]),
+            malformed=field(content, "malformed", number),
+            answered=field(content, "answered", Answered.from_json),
             methods=evaluation.methods,
-            origins={
-                name: Origin(Answers(figures["answers"]), figures["source"])
-                for name, figures in content["methods"].items()
-            },
+            origins=field(content, "methods", by_name(Origin.from_json)),
             differences=evaluation.differences,
             confidence=evaluation.confidence,
-            notes=tuple(content["notes"]),
-            reference=content.get("reference", REFERENCE),
-            reranked=Reranked.from_json(content["reranked"]) if "reranked" in content else None,
+            notes=field(content, "notes", each(text)),
+            reference=reference,
+            reranked=optional(content, "reranked", Reranked.from_json),
         )
 
 

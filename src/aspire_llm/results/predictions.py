@@ -1,13 +1,12 @@
 """Predictions as they are stored: a line per question, of the tuned model and of the untuned one."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import Any
 
 from aspire_llm.records import (
     Evidence,
-    LabelledAnswer,
     Mark,
     PassedOver,
     Prediction,
@@ -19,7 +18,8 @@ from aspire_llm.records import (
     Unread,
     UntunedAnswer,
 )
-from aspire_llm.results.answers import answer_from_json, answer_to_json
+from aspire_llm.records.fields import by_name, each, field, flag, maybe, number, optional, pair, text
+from aspire_llm.results.answers import answer_from_json, answer_to_json, labelled_from_json
 from aspire_llm.rundir.files import Lines
 
 Outcome = Prediction | Unanswered | Unread
@@ -84,14 +84,26 @@ def _passed_over_to_json(own: PassedOver) -> dict[str, Any]:
     }
 
 
-def _passed_over_from_json(line: Mapping[str, Any], given: Evidence) -> PassedOver:
+def _passed_over_from_json(line: Any, given: Evidence) -> PassedOver:
+    if not given.beams:
+        raise ValueError("there are no beams, of which it is the first")
     evidence = replace(
         given,
         answer=given.beams[0],
-        log_self_eval=_float_or_none(line["log_self_eval"]),
-        states=_float_or_none(line["states"]),
+        log_self_eval=field(line, "log_self_eval", maybe(_log_probability)),
+        states=field(line, "states", maybe(number)),
     )
-    return PassedOver(ScoredAnswer(evidence, float(line["selection_score"])), line["rouge_l"], line["correct"])
+    return PassedOver(
+        ScoredAnswer(evidence, field(line, "selection_score", number)),
+        rouge_l=field(line, "rouge_l", maybe(number)),
+        correct=field(line, "correct", maybe(flag)),
+    )
+
+
+def _log_probability(value: Any) -> float:
+    if number(value) > 0.0:
+        raise ValueError(f"{value} is no logarithm of a probability")
+    return number(value)
 
 
 def beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
@@ -99,34 +111,57 @@ def beam_to_json(beam: SampledAnswer, states: float | None) -> dict[str, Any]:
     return answer_to_json(beam) | ({} if states is None else {"states": states})
 
 
-def prediction_from_json(line: Mapping[str, Any]) -> Prediction:
-    """The prediction of a line, stored or for users; of its question, what a line holds (no history)."""
+def prediction_from_json(line: Any, *, num_beams: int | None = None) -> Prediction:
+    """The prediction of a line, stored or for users; of its question, what a line holds (no history).
+
+    Args:
+        line: A line.
+        num_beams: How many of the likeliest hypotheses are read; None: all.
+    """
+    abstained = field(line, "abstained", flag)
+    beams, beam_states = _beams_from_json((optional(line, "beams", each(_anything)) or ())[:num_beams])
     evidence = Evidence(
-        answer=answer_from_json(line, "withheld_answer" if line["abstained"] else "answer"),
-        log_self_eval=_float_or_none(line["log_self_eval"]),
-        states=_float_or_none(line.get("states")),
-        beams=tuple(answer_from_json(own) for own in line.get("beams", ())),
-        beam_states=tuple(float(own["states"]) for own in line.get("beams", ()) if "states" in own),
+        answer=answer_from_json(line, "withheld_answer" if abstained else "answer"),
+        log_self_eval=field(line, "log_self_eval", maybe(_log_probability)),
+        states=optional(line, "states", number),
+        beams=beams,
+        beam_states=beam_states,
     )
     return Prediction(
         question=_question_from_json(line),
-        scored=ScoredAnswer(evidence, selection_score=float(line["selection_score"])),
-        confidence=_float_or_none(line["confidence"]),
-        abstained=bool(line["abstained"]),
-        why=line["why"],
-        reason=Reason(line["reason"]) if line.get("reason") else None,
-        rouge_l=line["rouge_l"],
-        correct=line["correct"],
-        novelty=_float_or_none(line["novelty"]),
-        context_cut=bool(line["context_cut"]),
-        target_risk=_float_or_none(line.get("target_risk")),
-        mark=Mark(**line["mark"]) if line.get("mark") else None,
-        passed_over=_passed_over_from_json(line["likeliest"], evidence) if "likeliest" in line else None,
+        scored=ScoredAnswer(evidence, selection_score=field(line, "selection_score", number)),
+        confidence=field(line, "confidence", maybe(number)),
+        abstained=abstained,
+        why=field(line, "why", text),
+        reason=optional(line, "reason", Reason),
+        rouge_l=field(line, "rouge_l", maybe(number)),
+        correct=field(line, "correct", maybe(flag)),
+        novelty=field(line, "novelty", maybe(number)),
+        context_cut=field(line, "context_cut", flag),
+        target_risk=optional(line, "target_risk", number),
+        mark=optional(line, "mark", _mark_from_json),
+        passed_over=optional(line, "likeliest", lambda own: _passed_over_from_json(own, evidence)),
     )
 
 
-def _likeliest_from_json(line: Mapping[str, Any]) -> Prediction:
-    return prediction_from_json({**line, "beams": line.get("beams", [])[:1]})
+def _beams_from_json(lines: Sequence[Any]) -> tuple[tuple[SampledAnswer, ...], tuple[float, ...]]:
+    """The hypotheses of the search, and their log-odds by the hidden states where they are known."""
+    states = tuple(own for line in lines if (own := optional(line, "states", number)) is not None)
+    if states and len(states) < len(lines):
+        raise ValueError(f"states are known of {len(states)} of {len(lines)} beams")
+    return tuple(map(answer_from_json, lines)), states
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+def _mark_from_json(content: Any) -> Mark:
+    return Mark(answer=field(content, "answer", text), correct=field(content, "correct", flag))
+
+
+def _likeliest_from_json(line: Any) -> Prediction:
+    return prediction_from_json(line, num_beams=1)
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
@@ -140,13 +175,14 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     return {**asked, **dict.fromkeys(_OF_AN_ANSWER), "abstained": True, "why": why, "error": outcome.error}
 
 
-def outcome_from_json(line: Mapping[str, Any]) -> Outcome:
+def outcome_from_json(line: Any) -> Outcome:
     """The record that `outcome_to_json` wrote."""
-    if line["error"] is None:
+    error = field(line, "error", maybe(text))
+    if error is None:
         return prediction_from_json(line)
-    if line["question"] is None:
-        return Unread(str(line["id"]), str(line["error"]))
-    return Unanswered(_question_from_json(line), str(line["error"]))
+    if field(line, "question", maybe(text)) is None:
+        return Unread(field(line, "id", text), error)
+    return Unanswered(_question_from_json(line), error)
 
 
 def untuned_to_json(untuned: UntunedAnswer) -> dict[str, Any]:
@@ -159,11 +195,9 @@ def untuned_to_json(untuned: UntunedAnswer) -> dict[str, Any]:
     }
 
 
-def untuned_from_json(line: Mapping[str, Any]) -> UntunedAnswer:
+def untuned_from_json(line: Any) -> UntunedAnswer:
     """The record that `untuned_to_json` wrote."""
-    answer = answer_from_json(line, "answer")
-    labelled = LabelledAnswer(answer, rouge_l=float(line["rouge_l"]), correct=bool(line["correct"]))
-    return UntunedAnswer(_question_from_json(line), labelled)
+    return UntunedAnswer(_question_from_json(line), labelled_from_json(line, "answer"))
 
 
 def _question_to_json(question: Question) -> dict[str, Any]:
@@ -178,20 +212,29 @@ def _question_to_json(question: Question) -> dict[str, Any]:
     }
 
 
-def _question_from_json(line: Mapping[str, Any]) -> Question:
+def _question_from_json(line: Any) -> Question:
     return Question(
-        id=line["id"],
-        question=line["question"],
-        references=tuple(line["references"]),
-        context=line["context"],
-        history=tuple((str(asked), str(answered)) for asked, answered in line.get("history", ())),
-        group=line["group"],
-        metadata=line.get("metadata", {}),
+        id=field(line, "id", text),
+        question=field(line, "question", text),
+        references=field(line, "references", each(text)),
+        context=field(line, "context", maybe(text)),
+        history=optional(line, "history", each(pair(text))) or (),
+        group=field(line, "group", text),
+        metadata=optional(line, "metadata", by_name(_carried)) or {},
     )
 
 
-def _float_or_none(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _carried(value: Any) -> str | int | float | bool:
+    """What is carried along with a question: a text, a number or a truth value."""
+    match value:
+        case str():
+            return text(value)
+        case bool():
+            return value
+        case int():  # of any size: it is an id, or a count of something
+            return value
+        case _:
+            return number(value)
 
 
 def _predictions(name: str) -> Lines[Prediction]:

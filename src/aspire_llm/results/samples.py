@@ -1,12 +1,12 @@
 """Answers to a question as they are stored: stage 2's labelled samples, and what is drawn for other methods."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aspire_llm.correctness import Measure
 from aspire_llm.records import DrawnAnswer, LabelledAnswer, Question
-from aspire_llm.results.answers import answer_from_json, answer_to_json
+from aspire_llm.records.fields import each, field, text
+from aspire_llm.results.answers import answer_to_json, labelled_from_json
 from aspire_llm.rundir.files import Lines
 from aspire_llm.rundir.typed import typed_lines
 from aspire_llm.selection import relabelled
@@ -34,15 +34,9 @@ class QuestionSamples:
         }
 
     @classmethod
-    def from_json(cls, line: Mapping[str, Any]) -> "QuestionSamples":
+    def from_json(cls, line: Any) -> "QuestionSamples":
         """The record that `to_json` wrote."""
-        return cls(
-            line["id"],
-            tuple(
-                LabelledAnswer(answer_from_json(answer), rouge_l=answer["rouge_l"], correct=answer["correct"])
-                for answer in line["answers"]
-            ),
-        )
+        return cls(field(line, "id", text), field(line, "answers", each(labelled_from_json)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
+from aspire_llm.records.fields import field, natural, text
 from aspire_llm.rundir.files import Lines
 
 
 def _event(content: Any) -> dict[str, Any]:
-    return {**content, "stage": str(content["stage"]), "epoch": int(content["epoch"])}
+    return {**content, "stage": field(content, "stage", text), "epoch": field(content, "epoch", natural)}
 
 
 LOG: Lines[dict[str, Any]] = Lines(

@@ -89,6 +89,10 @@ class Provenance:
     seconds: dict[str, float] = field(default_factory=dict)
     seconds_a_question: dict[str, float] | None = None
 
+    def __post_init__(self) -> None:
+        if self.seconds_a_question and not {"answer", "self_evaluation"} <= self.seconds_a_question.keys():
+            raise ValueError("seconds_a_question lacks answer or self_evaluation")
+
 
 PROVENANCE: Document[Provenance] = typed_document("provenance.json", "provenance of a run", Provenance)
 

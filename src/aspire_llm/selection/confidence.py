@@ -5,7 +5,7 @@ The map is fitted on the calibration split, which no training stage has seen, an
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.errors import DataError
+from aspire_llm.records.fields import each, field, flag, natural, number, text
 from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.logistic import expit, fit_logistic
 from aspire_llm.selection.outcomes import Infeasible
@@ -54,29 +55,19 @@ class Calibration(ABC):
         """The content of `calibration.json`."""
 
     @staticmethod
-    def from_json(content: Mapping[str, Any]) -> "Calibration":
-        """The calibration that `to_json` wrote.
-
-        Raises:
-            RunDirectoryError: The content is not a calibration.
-        """
-        try:
-            match content["method"]:
-                case CalibrationMethod.PLATT:
-                    return PlattCalibration(
-                        int(content["num_items"]), float(content["slope"]), float(content["intercept"])
-                    )
-                case CalibrationMethod.ISOTONIC:
-                    return IsotonicCalibration(
-                        int(content["num_items"]), tuple(content["scores"]), tuple(content["confidences"])
-                    )
-                case CalibrationMethod.UNIFORM:
-                    return UniformCalibration(int(content["num_items"]), bool(content["right"]))
-                case other:
-                    known = ", ".join(CalibrationMethod)
-                    raise RunDirectoryError(f"calibration method is {other!r}; known are {known}")
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunDirectoryError(f"calibration.json is broken ({error!r}); fit the calibration again") from error
+    def from_json(content: Any) -> "Calibration":
+        """The calibration that `to_json` wrote."""
+        num_items = field(content, "num_items", natural)
+        match field(content, "method", text):
+            case CalibrationMethod.PLATT:
+                return PlattCalibration(num_items, field(content, "slope", number), field(content, "intercept", number))
+            case CalibrationMethod.ISOTONIC:
+                scores, confidences = (field(content, name, each(number)) for name in ("scores", "confidences"))
+                return IsotonicCalibration(num_items, scores, confidences)
+            case CalibrationMethod.UNIFORM:
+                return UniformCalibration(num_items, field(content, "right", flag))
+            case other:
+                raise ValueError(f"the calibration method is {other!r}; known are {', '.join(CalibrationMethod)}")
 
 
 @dataclass(frozen=True, slots=True)

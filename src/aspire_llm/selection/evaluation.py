@@ -1,7 +1,7 @@
 """All figures of all methods, and what sets the reference method apart: the content of `metrics.json`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,10 @@ import numpy as np
 
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.records import MethodScores
+from aspire_llm.records.fields import Kind, by_name, field, maybe, number
 from aspire_llm.selection import metrics
 from aspire_llm.selection.bootstrap import Draws, Interval, bootstrap, group_weights, percentile_interval
-from aspire_llm.selection.outcomes import Undefined, figure_to_json, interval_from_json
+from aspire_llm.selection.outcomes import Undefined, figure_from_json, figure_to_json, interval_from_json
 from aspire_llm.selection.reliability import ConfidenceMetrics
 
 COVERAGES = (0.5, 0.8, 0.9)
@@ -65,21 +66,21 @@ class MethodMetrics:
         return content
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "MethodMetrics":
+    def from_json(cls, content: Any) -> "MethodMetrics":
         """The record that `to_json` wrote."""
         return cls(
-            accuracy=float(content["accuracy"]),
+            accuracy=field(content, "accuracy", number),
             accuracy_ci=interval_from_json("accuracy_ci", content),
-            auroc=_known("auroc", content),
+            auroc=figure_from_json("auroc", content),
             auroc_ci=interval_from_json("auroc_ci", content),
-            auacc=float(content["auacc"]),
+            auacc=field(content, "auacc", number),
             auacc_ci=interval_from_json("auacc_ci", content),
-            aurc=float(content["aurc"]),
-            e_aurc=float(content["e_aurc"]),
-            prr=_known("prr", content),
-            accuracy_at_coverage={float(c): value for c, value in content["accuracy_at_coverage"].items()},
-            coverage_at_risk={float(r): value for r, value in content["coverage_at_risk"].items()},
-            tied_share=float(content["tied_share"]),
+            aurc=field(content, "aurc", number),
+            e_aurc=field(content, "e_aurc", number),
+            prr=figure_from_json("prr", content),
+            accuracy_at_coverage=field(content, "accuracy_at_coverage", _at_each(COVERAGES)),
+            coverage_at_risk=field(content, "coverage_at_risk", _at_each(RISKS)),
+            tied_share=field(content, "tied_share", number),
         )
 
 
@@ -95,9 +96,9 @@ class Difference:
         return {**figure_to_json("estimate", self.estimate), **figure_to_json("ci", self.ci)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Difference":
+    def from_json(cls, content: Any) -> "Difference":
         """The record that `to_json` wrote."""
-        return cls(_known("estimate", content), interval_from_json("ci", content))
+        return cls(figure_from_json("estimate", content), interval_from_json("ci", content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +128,12 @@ class Evaluation:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Evaluation":
+    def from_json(cls, content: Any) -> "Evaluation":
         """The record that `to_json` wrote."""
         return cls(
-            methods={name: MethodMetrics.from_json(figures) for name, figures in content["methods"].items()},
-            differences={
-                pair: {metric: Difference.from_json(own) for metric, own in by_metric.items()}
-                for pair, by_metric in content["differences"].items()
-            },
-            confidence=None if content["confidence"] is None else ConfidenceMetrics.from_json(content["confidence"]),
+            methods=field(content, "methods", by_name(MethodMetrics.from_json)),
+            differences=field(content, "differences", by_name(_differences_from_json)),
+            confidence=field(content, "confidence", maybe(ConfidenceMetrics.from_json)),
         )
 
 
@@ -219,8 +217,20 @@ def _differences(
     return {"auroc": auroc, "auacc": Difference(reference.auacc - rival.auacc, auacc_ci)}
 
 
-def _known(name: str, content: Mapping[str, Any]) -> float | Undefined:
-    return Undefined(content[f"{name}_reason"]) if content[name] is None else float(content[name])
+def _differences_from_json(content: Any) -> dict[str, Difference]:
+    return {metric: field(content, metric, Difference.from_json) for metric in ("auroc", "auacc")}
+
+
+def _at_each(shares: Sequence[float]) -> Kind[dict[float, float]]:
+    """Figures by the share that they are at, among which these must be."""
+
+    def read(content: Any) -> dict[float, float]:
+        found = {number(float(share)): value for share, value in by_name(number)(content).items()}
+        if lacking := [share for share in shares if share not in found]:
+            raise ValueError(f"{lacking[0]} is missing")
+        return found
+
+    return read
 
 
 def _check(method: MethodScores) -> None:

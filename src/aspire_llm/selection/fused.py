@@ -8,15 +8,16 @@ predicted better with it, by more than chance would have it with so few labels.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.errors import DataError
 from aspire_llm.records import Evidence
+from aspire_llm.records.fields import by_name, field, natural, number
 from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.logistic import fit_logistic
 from aspire_llm.selection.outcomes import Infeasible
@@ -76,20 +77,20 @@ class FusedScore:
         return {"num_items": self.num_items, "intercept": self.intercept, "parts": parts}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "FusedScore":
-        """The score that `to_json` wrote.
+    def from_json(cls, content: Any) -> "FusedScore":
+        """The score that `to_json` wrote."""
+        parts = {Part(name): own for name, own in field(content, "parts", by_name(_weighed)).items()}
+        centres, scales, weights = (tuple(own[place] for own in parts.values()) for place in range(3))
+        intercept, num_items = field(content, "intercept", number), field(content, "num_items", natural)
+        return cls(tuple(parts), centres, scales, weights, intercept, num_items)
 
-        Raises:
-            RunDirectoryError: The content is no fused score.
-        """
-        try:
-            parts = {Part(name): own for name, own in content["parts"].items()}
-            centres, scales, weights = (
-                tuple(float(own[key]) for own in parts.values()) for key in ("centre", "scale", "weight")
-            )
-            return cls(tuple(parts), centres, scales, weights, float(content["intercept"]), int(content["num_items"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunDirectoryError(f"this is no fused score ({error!r}); fit it again") from error
+
+def _weighed(part: Any) -> tuple[float, float, float]:
+    """Centre, scale and weight of a part."""
+    scale = field(part, "scale", number)
+    if scale <= 0.0:
+        raise ValueError(f"the scale is {scale:g}, not above 0")
+    return field(part, "centre", number), scale, field(part, "weight", number)
 
 
 def fit_fused(

@@ -1,11 +1,10 @@
 """A guarantee: what was promised of the answers that are given, on which questions it stands, and in which words."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from aspire_llm.errors import RunDirectoryError
 from aspire_llm.records import Question
+from aspire_llm.records.fields import field, flag, maybe, natural, number, text
 from aspire_llm.selection.bootstrap import Interval, ratio_interval
 from aspire_llm.selection.outcomes import Undefined
 from aspire_llm.selection.risk_control import Certified, Uncertified, certify, choose_unit
@@ -101,24 +100,16 @@ class Guarantee:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Guarantee":
-        """The guarantee that `to_json` wrote.
-
-        Raises:
-            RunDirectoryError: The content is no guarantee.
-        """
-        try:
-            kind = Certified if content["certified"] else Uncertified
-            return cls(
-                target=RiskTarget(float(content["target_risk"]), float(content["delta"])),
-                outcome=kind(**{name: content[name] for name in kind.__dataclass_fields__}),
-                unit=Unit(content["unit"]),
-                score=str(content["score"]),
-                num_questions=int(content["num_questions"]),
-                num_groups=int(content["num_groups"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunDirectoryError(f"a guarantee is broken ({error!r}); calibrate the run again") from error
+    def from_json(cls, content: Any) -> "Guarantee":
+        """The guarantee that `to_json` wrote."""
+        return cls(
+            target=RiskTarget(field(content, "target_risk", number), field(content, "delta", number)),
+            outcome=_certified(content) if field(content, "certified", flag) else _uncertified(content),
+            unit=field(content, "unit", Unit),
+            score=field(content, "score", text),
+            num_questions=field(content, "num_questions", natural),
+            num_groups=field(content, "num_groups", natural),
+        )
 
 
 def guarantee(
@@ -164,6 +155,24 @@ def realised(threshold: float, answers: JudgedScores, *, seed: int = 0) -> Reali
         float(answered.sum()),
         float(wrong.sum() / answered.sum()),
         ratio_interval(wrong, answered, answers.groups, seed=seed),
+    )
+
+
+def _certified(content: Any) -> Certified:
+    return Certified(
+        threshold=field(content, "threshold", number),
+        coverage=field(content, "coverage", number),
+        risk=field(content, "risk", number),
+        p_value=field(content, "p_value", number),
+    )
+
+
+def _uncertified(content: Any) -> Uncertified:
+    return Uncertified(
+        reason=field(content, "reason", text),
+        lowest_risk=field(content, "lowest_risk", maybe(number)),
+        least_withheld=field(content, "least_withheld", number),
+        questions_needed=field(content, "questions_needed", maybe(natural)),
     )
 
 

@@ -1,8 +1,9 @@
 """Results that are not numbers: each says why, so that nobody has to guess what a stand-in number meant."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from aspire_llm.records.fields import Kind, field, maybe, number, pair, text
 
 T = TypeVar("T")
 
@@ -41,9 +42,16 @@ def figure_to_json(name: str, value: float | tuple[float, float] | Undefined) ->
     return {name: list(value) if isinstance(value, tuple) else value}
 
 
-def interval_from_json(name: str, content: Mapping[str, Any]) -> tuple[float, float] | Undefined:
+def figure_from_json(name: str, content: Any) -> float | Undefined:
+    """The figure that `figure_to_json` wrote."""
+    return _or_undefined(name, content, number)
+
+
+def interval_from_json(name: str, content: Any) -> tuple[float, float] | Undefined:
     """The interval that `figure_to_json` wrote."""
-    if content[name] is None:
-        return Undefined(content[f"{name}_reason"])
-    low, high = content[name]
-    return float(low), float(high)
+    return _or_undefined(name, content, pair(number))
+
+
+def _or_undefined(name: str, content: Any, kind: Kind[T]) -> T | Undefined:
+    found = field(content, name, maybe(kind))
+    return Undefined(field(content, f"{name}_reason", text)) if found is None else found

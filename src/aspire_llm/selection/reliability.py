@@ -1,12 +1,13 @@
 """How far a confidence can be believed: calibration errors and the Brier score, with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aspire_llm.records.fields import field, number
 from aspire_llm.selection import metrics
 from aspire_llm.selection.bootstrap import Interval, group_weights, percentile_interval
 from aspire_llm.selection.outcomes import Undefined, figure_to_json, interval_from_json
@@ -63,11 +64,11 @@ class ConfidenceMetrics:
         return content
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "ConfidenceMetrics":
+    def from_json(cls, content: Any) -> "ConfidenceMetrics":
         """The record that `to_json` wrote."""
         figures = {own.name: own.name.endswith("_ci") for own in fields(cls)}
         values: dict[str, Any] = {
-            name: interval_from_json(name, content) if is_interval else float(content[name])
+            name: interval_from_json(name, content) if is_interval else field(content, name, number)
             for name, is_interval in figures.items()
         }
         return cls(**values)

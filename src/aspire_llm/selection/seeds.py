@@ -66,6 +66,12 @@ class SeedSummary:
     differences: Spreads
     shares_test: bool = False
 
+    def __post_init__(self) -> None:
+        for spreads, needed in ((self.methods, ("accuracy", *_METRICS)), (self.differences, _METRICS)):
+            for name, by_metric in spreads.items():
+                if lacking := [metric for metric in needed if metric not in by_metric]:
+                    raise ValueError(f"{name} has no {lacking[0]}")
+
 
 def over_seeds(runs: Sequence[Evaluation], seeds: Sequence[int], *, shares_test: bool = False) -> SeedSummary:
     """Summarise runs that differ in their seed.

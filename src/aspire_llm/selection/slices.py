@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aspire_llm.errors import DataError, RunDirectoryError
+from aspire_llm.errors import DataError
 from aspire_llm.records import Question
+from aspire_llm.records.fields import by_name, field, number, text
 from aspire_llm.selection.guarantee import Guarantee, guarantee
 from aspire_llm.selection.risk_control import Uncertified
 from aspire_llm.selection.risk_tests import JudgedScores, RiskTarget
@@ -56,21 +57,12 @@ class SlicedGuarantee:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "SlicedGuarantee":
-        """The record that `to_json` wrote.
-
-        Raises:
-            RunDirectoryError: The content is none.
-        """
-        try:
-            target = RiskTarget(float(content["target_risk"]), float(content["delta"]), str(content["per"]))
-            values = {
-                str(value): replace(Guarantee.from_json(own), about=_about(str(target.per), str(value)))
-                for value, own in content["values"].items()
-            }
-            return cls(target, values)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunDirectoryError(f"a guarantee per field is broken ({error!r}); calibrate the run again") from error
+    def from_json(cls, content: Any) -> "SlicedGuarantee":
+        """The record that `to_json` wrote."""
+        per = field(content, "per", text)
+        target = RiskTarget(field(content, "target_risk", number), field(content, "delta", number), per)
+        values = field(content, "values", by_name(Guarantee.from_json))
+        return cls(target, {value: replace(own, about=_about(per, value)) for value, own in values.items()})
 
 
 def slice_of(question: Question, field: str) -> str:
