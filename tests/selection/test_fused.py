@@ -17,6 +17,7 @@ from aspire_llm.selection import FusedScore, Infeasible, Part, fit_fused
 from aspire_llm.selection.folds import deal_groups
 from aspire_llm.selection.fused import _regression
 
+REST = {"intercept": 0.0, "num_items": 60}
 PARTS = (Part.MEAN, Part.STATES, Part.VERDICT)
 
 
@@ -40,7 +41,19 @@ def test_the_score_is_the_weighted_sum_of_its_parts() -> None:
     assert FusedScore.from_json(json.loads(json.dumps(score.to_json()))) == score
 
 
-@pytest.mark.parametrize("content", [{}, {"parts": {"unknown": {}}}, {"parts": [1]}, {"parts": {}, "intercept": None}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"parts": {"unknown": {}}},
+        {"parts": [1]},
+        {"parts": {}, "intercept": None},
+        *(
+            {"parts": {"states": {"centre": 0.0, "scale": own, "weight": 1.0}}, **REST}
+            for own in (0, 0.0, -1.0, "1", None)
+        ),
+    ],
+)
 def test_a_broken_file_is_told(tmp_path: Path, content: dict) -> None:
     (tmp_path / "fused.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(RunDirectoryError, match=r"fused\.json holds no fused score"):

@@ -42,20 +42,20 @@ def field(content: Any, name: str, kind: Kind[T]) -> T:
 
 def optional(content: Any, name: str, kind: Kind[T]) -> T | None:
     """The same, or None where it is null or missing: files of earlier versions have fewer fields."""
-    if isinstance(content, dict) and name not in content:
+    if isinstance(content, dict) and content.get(name) is None:
         return None
-    return field(content, name, maybe(kind))
+    return field(content, name, kind)
 
 
 def number(value: Any) -> float:
     """A finite number."""
-    if type(value) not in (float, int):
-        raise TypeError(f"{_shown(value)} is no number")
     if type(value) is int:
-        value = whole(value)
+        return float(whole(value))
+    if type(value) is not float:
+        raise TypeError(f"{_shown(value)} is no number")
     if not math.isfinite(value):
         raise ValueError(f"{value} is no finite number")
-    return float(value)
+    return value
 
 
 def whole(value: Any) -> int:
@@ -72,6 +72,13 @@ def natural(value: Any) -> int:
     if whole(value) < 0:
         raise ValueError(f"{value} counts nothing")
     return int(value)
+
+
+def naturals(value: Any) -> tuple[int, ...]:
+    """A list of whole numbers from 0 on; token ids, of which a run holds many."""
+    if type(value) is list and all(type(own) is int and 0 <= own <= _LARGEST for own in value):
+        return tuple(value)
+    return each(natural)(value)
 
 
 def flag(value: Any) -> bool:

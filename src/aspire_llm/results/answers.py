@@ -3,9 +3,7 @@
 from typing import Any
 
 from aspire_llm.records import LabelledAnswer, SampledAnswer
-from aspire_llm.records.fields import each, field, flag, natural, number, text
-
-_TOKENS = each(natural)
+from aspire_llm.records.fields import field, flag, natural, naturals, number, text
 
 
 def answer_to_json(answer: SampledAnswer, key: str = "text") -> dict[str, Any]:
@@ -23,7 +21,7 @@ def answer_from_json(line: Any, key: str = "text") -> SampledAnswer:
     """The answer that stands in an object whose text has this key."""
     return SampledAnswer(
         text=field(line, key, text),
-        token_ids=field(line, "token_ids", _TOKENS),
+        token_ids=field(line, "token_ids", naturals),
         log_likelihood=field(line, "log_likelihood", number),
         num_tokens=field(line, "num_tokens", natural),
         terminated=field(line, "terminated", flag),
