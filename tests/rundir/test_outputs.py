@@ -224,7 +224,9 @@ def closing(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[bytes]
     return start
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [">&-", *(pytest.param(own, marks=pytest.mark.slow) for own in ("2>&-", "<&- >&- 2>&-"))]
+)
 def test_closed_streams(closing, whole: Path, source: Path, answered: bytes, tmp_path: Path, closed: str) -> None:
     """As a daemon or a careless script starts a command."""
     done = closing(closed, "predict", whole, "--input", source, "--output", "p.jsonl")
@@ -234,7 +236,10 @@ def test_closed_streams(closing, whole: Path, source: Path, answered: bytes, tmp
     assert closing(closed, "compare", tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize("place", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize(
+    "place",
+    ["-", *(pytest.param(own, marks=pytest.mark.slow) for own in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"))],
+)
 def test_a_closed_output_is_nothing_to_write_to(closing, whole: Path, source: Path, place: str) -> None:
     done = closing(">&-", "predict", whole, "--input", source, "--output", place)
     assert done.returncode == 2

@@ -83,6 +83,7 @@ def test_a_file_of_questions_stays_under_any_of_its_names(tmp_path: Path, kind: 
     assert source.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_file_stays_that_standard_input_is_read_from_or_standard_output_goes_to(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", rows_of(3))
     before = source.read_bytes()
