@@ -153,13 +153,17 @@ def _log_probabilities(samples: Sequence[QuestionSamples]) -> dict[tuple[str, tu
 @contextmanager
 def read_at(backbone: Backbone, depth: float) -> Iterator[None]:
     """Within, the layers beyond this share of the depth do nothing: logits are those of the states below them."""
-    layers = backbone.layers[round(depth * backbone.num_layers) :]
+    whole = backbone.num_layers
+    kept = round(depth * whole)
+    skipped = backbone.layers[kept:]
     try:
-        for layer in layers:
+        backbone.num_layers = kept  # whose keys and values are stored
+        for layer in skipped:
             layer.forward = _unchanged
         yield
     finally:
-        for layer in layers:
+        backbone.num_layers = whole
+        for layer in skipped:
             del layer.forward
 
 
