@@ -24,7 +24,7 @@ def test_the_run_s_own_verdicts_are_found_again(finished: Path, tmp_path: Path) 
 
 
 def test_a_part_of_the_depth_reads_prompts_that_begin_alike_as_each_alone(backbone: Backbone) -> None:
-    model, prompts = adapted(backbone), prompts_of(backbone, ["where was it?", "where was he?"], "a long passage")
+    model, prompts = adapted(backbone), prompts_of(backbone, ["where was it?", "where was he?"], "a long passage " * 30)
     answers = [[(5, 6), (7,)], [(8,), (9, 5)]]
 
     @torch.no_grad()
