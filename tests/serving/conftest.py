@@ -11,6 +11,7 @@ from serving.live import Live, live
 from serving.page_server import StandIn, stand_in
 from serving.watched import WIDE, Watched, open_tab
 
+from aspire_llm import run
 from aspire_llm.commands import calibrate
 from aspire_llm.config import RunConfig
 from aspire_llm.selection import RiskTarget
@@ -20,6 +21,14 @@ from aspire_llm.selection import RiskTarget
 def config(model_folder: Path, data_file: Path) -> RunConfig:
     """With LoRA, of which two runs on one model are told apart by name."""
     return tiny_config("lora", model_folder, data_file)
+
+
+@pytest.fixture(scope="session")
+def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of these settings alone: that of all tests is kept for whoever asks next, in other folders, too."""
+    folder = tmp_path_factory.mktemp("served") / "whole"
+    run(config, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
