@@ -259,6 +259,23 @@ def test_a_killed_command_leaves_the_calibration_that_was(
     assert CALIBRATION.read(run).guarantee(0.5).num_questions == 70
 
 
+def test_what_a_killed_command_answered_belongs_to_the_groups_of_then(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "production.jsonl"
+    killed_at_second_call(monkeypatch)
+    for group, code in (("article {}", 130), ("all", 0)):
+        rows = [
+            {"question": f"Where was organ {i} built?", "answer": "Rome", "group": group.format(i), "topic": group}
+            for i in range(70)
+        ]
+        other.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        assert calibrate(run, "--data", str(other), "--target-risk", "0.5") == code
+    found = {(own.question.group, own.question.metadata["topic"]) for own in LABELLED_PREDICTIONS.read(run)}
+    assert found == {("all", "all")}
+    assert CALIBRATION.read(run).guarantee(0.5).num_groups == 1
+
+
 def test_it_says_when_the_other_questions_are_gone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CALIBRATION.write(run, replace(CALIBRATION.read(run), source="production.jsonl"))
     assert calibrate(run, "--target-risk", "0.5") == 0

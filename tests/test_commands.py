@@ -183,6 +183,16 @@ def test_other_questions_of_the_same_name_are_answered_anew(finished: Path, data
     assert json.loads((results / "scores" / "aspire.json").read_text())["ids"] == second
 
 
+def test_what_the_data_say_of_a_question_now_is_kept(finished: Path, tmp_path: Path) -> None:
+    path = tmp_path / "topics.jsonl"
+    for topic in ("old", "new"):
+        rows = [{"question": f"Where was piano {i} built?", "answer": "Paris", "topic": topic} for i in range(4)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        assert main(["evaluate", str(finished), "--data", str(path)]) == 0
+        stored = lines(evaluation(finished, "topics") / "predictions.jsonl")
+        assert [own["metadata"] for own in stored] == [{"topic": topic}] * 4
+
+
 def test_files_of_one_name_in_two_places_are_two_data_sets(finished: Path, data_file: Path, tmp_path: Path) -> None:
     rows = data_file.read_text(encoding="utf-8").splitlines()
     paths = [tmp_path / folder / "dev.jsonl" for folder in ("a", "b")]

@@ -251,11 +251,6 @@ def _begins_with(file: Lines[Outcome], folder: Path, questions: Sequence[Questio
 
 
 def is_same_question(known: Question, asked: Question) -> bool:
-    """Whether what a line of predictions knows of its question is true of another one."""
-    return (known.id, known.question, known.context, known.history, known.references) == (
-        asked.id,
-        asked.question,
-        asked.context,
-        asked.history,
-        asked.references,
-    )
+    """Whether what a line of predictions knows of its question is true of another one, metadata included."""
+    told = replace(known, answerable=asked.answerable)  # which a line does not hold; its references say it
+    return told == asked and dict(known.metadata) == dict(asked.metadata)

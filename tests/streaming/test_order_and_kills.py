@@ -1,6 +1,7 @@
 """Files of questions keep their order, and a killed command ends with the file of an uninterrupted one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamed import FORMATS, RUN, Interrupted, StubPredictor, lines, rows_of, write
@@ -72,6 +73,35 @@ def test_only_what_was_not_answered_is_answered_again(tmp_path: Path, monkeypatc
     monkeypatch.setattr(StubPredictor, "parts_left", -(-150 // size) - 2)
     assert predict_file(RUN, source, output).questions == 150
     assert output.read_bytes().startswith(begun)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": "other"},
+        {"question": "Where is it?"},
+        {"context": "Elsewhere."},
+        {"answer": "Rome"},
+        {"history": [["Who?", "Ada"]]},
+        {"group": "of another"},
+        {"topic": "another"},
+        {"metadata": {"topic": "another"}},
+    ],
+)
+def test_a_part_of_rows_that_were_others_is_not_taken(
+    tmp_path: Path, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *rest = rows_of(150)
+    common = {"group": "g", "topic": "t"}
+    source, output = write(tmp_path / "in.jsonl", iter([first | common, *rest])), tmp_path / "out.jsonl"
+    monkeypatch.setattr(StubPredictor, "parts_left", 2)
+    with pytest.raises(Interrupted):
+        predict_file(RUN, source, output)
+    monkeypatch.setattr(StubPredictor, "parts_left", None)
+    write(source, iter([first | common | changed, *rest]))
+    predict_file(RUN, source, output)
+    predict_file(RUN, source, tmp_path / "whole.jsonl")
+    assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("fields", [None, frozenset(["id", "answer"])])
