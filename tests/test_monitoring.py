@@ -90,7 +90,7 @@ def test_of_questions_of_one_group_one_counts(run: Path, capsys: pytest.CaptureF
     live = [replace(own, question=replace(own.question, group="story")) for own in answers(40, 1, shift=-5.0)]
     assert watched(run, live) == 0
     said = capsys.readouterr().out
-    assert said.startswith("40 live questions in 1 groups, one of each against 200 calibration questions")
+    assert said.startswith("40 live questions in 1 groups, the first of each against 200 calibration questions")
     assert "scores: no change seen" in said
     assert "of 1 answers wrong" in said
 

@@ -31,7 +31,7 @@ from aspire_llm.results.predictions import (
 )
 from aspire_llm.run_model import RunModel
 from aspire_llm.selection import Calibration, Certified, FusedScore, Infeasible, Part, RiskTarget, fit_calibration
-from aspire_llm.selection.drift import one_of_each
+from aspire_llm.selection.drift import first_of_each
 
 CANDIDATES = 3
 FILES = ("predictions.jsonl", "calibration_predictions.jsonl", "calibration.json", "fused.json", "tables/accuracy.csv")
@@ -204,7 +204,7 @@ def test_live_scores_are_held_against_those_of_the_answers_given(
     live = CALIBRATION_PREDICTIONS.read(reranking)
     outcome_file("live.jsonl").write(tmp_path, live)
     assert main(["drift", str(reranking), "--input", str(tmp_path / "live.jsonl"), "--target-risk", "0.9"]) == 0
-    drawn = one_of_each(live, lambda own: own.question)
+    drawn = first_of_each(live, lambda own: own.question)
     median = f"{statistics.median(own.scored.selection_score for own in drawn):.3g}"
     assert f"median {median}, at calibration {median}" in capsys.readouterr().out
 

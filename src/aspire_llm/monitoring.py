@@ -14,7 +14,7 @@ from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PRE
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.files import Lines
 from aspire_llm.selection import RiskTarget
-from aspire_llm.selection.drift import LEVEL, Watch, one_of_each, watch_risk, watch_values
+from aspire_llm.selection.drift import LEVEL, Watch, first_of_each, watch_risk, watch_values
 
 MIN_CALIBRATION = 20
 
@@ -42,7 +42,7 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
     live = [own for own in _read(outcome_file(source.name), source) if isinstance(own, Prediction)]
     if not live:
         raise DataError(f"{source} holds no predictions")
-    before, now = (one_of_each(part, _question) for part in (calibration, live))
+    before, now = (first_of_each(part, _question) for part in (calibration, live))
     found = [
         _sentence("scores", ("have shifted", "have shifted"), before, now, lambda own: own.scored.selection_score),
         _sentence("questions", ("are new", "are all alike"), before, now, lambda own: own.novelty),
@@ -60,8 +60,8 @@ def _question(prediction: Prediction) -> Question:
 
 
 def _counted(predictions: Sequence[Prediction], drawn: Sequence[Prediction], name: str) -> str:
-    """How many questions there are, and of how many groups, of each of which one counts."""
-    groups = "" if len(drawn) == len(predictions) else f" in {len(drawn)} groups, one of each"
+    """How many questions there are, and of how many groups, of each of which the first counts."""
+    groups = "" if len(drawn) == len(predictions) else f" in {len(drawn)} groups, the first of each"
     return f"{len(predictions)} {name} questions{groups}"
 
 
@@ -87,7 +87,7 @@ def _risk(live: Sequence[Prediction], marks: Sequence[Mapping[str, Any]] | None,
         judged = [(own, not own.correct) for own in live if own.correct is not None]
     else:
         judged = _marked(live, {mark["id"]: mark["correct"] for mark in marks})  # the last of a question counts
-    answered = one_of_each([own for own in judged if not own[0].abstained], lambda own: own[0].question)
+    answered = first_of_each([own for own in judged if not own[0].abstained], lambda own: own[0].question)
     wrong = [is_wrong for _, is_wrong in answered]
     if not wrong:
         return None

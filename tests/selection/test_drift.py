@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aspire_llm.records import Question
-from aspire_llm.selection.drift import Watch, one_of_each, watch_risk, watch_values
+from aspire_llm.selection.drift import Watch, first_of_each, watch_risk, watch_values
 
 
 def test_a_stream_like_the_calibration_raises_no_alarm_more_often_than_promised() -> None:
@@ -72,7 +72,7 @@ def test_where_nothing_came_nothing_is_said() -> None:
 def test_groups_raise_no_alarm_more_often_than_promised() -> None:
     """Ten questions a group, all of one value; each alone would raise an alarm nearly always."""
     rng = np.random.default_rng(4)
-    alarms = {"each": 0, "one of each": 0}
+    alarms = {"each": 0, "first of each": 0}
 
     def grouped(count: int) -> list[tuple[Question, float]]:
         values = rng.normal(size=count)
@@ -80,19 +80,22 @@ def test_groups_raise_no_alarm_more_often_than_promised() -> None:
 
     for _ in range(40):
         calibration, live = grouped(50), grouped(200)
-        for name, part in (("each", lambda own: own), ("one of each", lambda own: one_of_each(own, lambda q: q[0]))):
+        for name, part in (
+            ("each", lambda own: own),
+            ("first of each", lambda own: first_of_each(own, lambda q: q[0])),
+        ):
             known, now = ([value for _, value in part(own)] for own in (calibration, live))
             alarms[name] += watch_values(known, now, level=0.05).alarm is not None
-    assert alarms["one of each"] <= 40 * 0.05 + 2 * math.sqrt(40 * 0.05 * 0.95)
+    assert alarms["first of each"] <= 40 * 0.05 + 2 * math.sqrt(40 * 0.05 * 0.95)
     assert alarms["each"] > 30
 
 
-def test_one_of_each_group_is_drawn_whatever_its_place() -> None:
-    items = [Question(f"{g}-{i}", "?", group=f"g{g}") for i in range(10) for g in range(30)]
-    drawn = one_of_each(items, lambda own: own)
-    assert sorted(own.group for own in drawn) == sorted(f"g{g}" for g in range(30))
-    assert [items.index(own) for own in drawn] == sorted(items.index(own) for own in drawn)
-    assert len({own.id.split("-")[1] for own in drawn}) > 5  # not always the first
-    assert {own.id for own in one_of_each(items[::-1], lambda own: own)} == {own.id for own in drawn}
+def test_of_each_group_the_first_counts_and_what_comes_later_changes_nothing() -> None:
+    items = [Question(f"{g}-{i}", "?", group=f"g{g}") for i in range(10) for g in range(i, 30)]
+    counted = first_of_each(items, lambda own: own)
+    assert sorted(own.group for own in counted) == sorted(f"g{g}" for g in range(30))
+    for night in range(len(items)):
+        until = first_of_each(items[:night], lambda own: own)
+        assert until == counted[: len(until)]
     alone = [Question(str(i), "?") for i in range(5)]
-    assert one_of_each(alone, lambda own: own) == alone
+    assert first_of_each(alone, lambda own: own) == alone

@@ -9,13 +9,12 @@ evidence may be read at every moment.
   al. 2021, "Retrain or not retrain", the Simple Jumper).
 - Risk, where it is known which of the given answers are wrong: bets on a wrong answer at the odds of the target.
 
-Questions of one group (an article, a conversation, the same question again) are not independent: one of each counts.
+Questions of one group (an article, a conversation, the same question again) are not independent: the first counts.
 """
 
-import hashlib
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -33,18 +32,17 @@ _NUM_BETS = 20
 _SIDES = np.array([-1.0, 0.0, 1.0])
 
 
-def one_of_each(items: Sequence[T], question: Callable[[T], Question]) -> list[T]:
-    """Of each group the item of one question, in order: that whose id has the lowest hash, whatever its place.
+def first_of_each(items: Iterable[T], question: Callable[[T], Question]) -> list[T]:
+    """Of each group the item that came first: whatever comes later changes no bet that was placed.
 
     Args:
-        items: Those of a calibration, or of a stream in the order in which they came.
+        items: Those of a calibration, or of a stream, in the order in which they came.
         question: That of an item.
     """
-    drawn: dict[str, tuple[bytes, int]] = {}
-    for place, own in enumerate(map(question, items)):
-        draw = hashlib.sha256(own.id.encode()).digest(), place
-        drawn[own.cluster] = min(draw, drawn.get(own.cluster, draw))
-    return [items[place] for place in sorted(place for _, place in drawn.values())]
+    first: dict[str, T] = {}
+    for own in items:
+        first.setdefault(question(own).cluster, own)
+    return list(first.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from aspire_llm.records import Prediction
-from aspire_llm.selection.drift import LEVEL, ValueWatch, one_of_each
+from aspire_llm.selection.drift import LEVEL, ValueWatch, first_of_each
 
 MAX_STREAM = 10_000  # live values after which a watch begins anew: memory is bounded, and old questions count no more
 
@@ -66,7 +66,7 @@ class LiveWatch:
     """
 
     def __init__(self, calibration: Sequence[Prediction]) -> None:
-        drawn = one_of_each(calibration, lambda own: own.question)
+        drawn = first_of_each(calibration, lambda own: own.question)
         novelty = [own.novelty for own in drawn if own.novelty is not None]
         values = {
             Watched.SCORES: [own.scored.selection_score for own in drawn],
