@@ -102,7 +102,7 @@ def generate(model: AdaptedModel, prompts, *, num_beams, max_new_tokens, length_
             length_penalty=length_penalty,
             early_stopping=False,
             do_sample=False,
-            eos_token_id=model.backbone.eos_token_id,
+            eos_token_id=list(model.terminators),
             pad_token_id=model.backbone.tokenizer.pad_token_id,
             return_dict_in_generate=True,
             output_scores=True,

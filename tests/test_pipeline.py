@@ -127,6 +127,10 @@ def test_few_shot_examples_stand_before_every_question_also_after_loading(
     trained_on = {line["id"] for line in lines(tmp_path / "run" / "samples.jsonl")}
     assert len(trained_on) == 28
     assert not {first["id"], second["id"]} & trained_on
+    untuned = Pipeline(RunDirectory.open(tmp_path / "run")).model.untuned
+    own, other = untuned.terminators  # the model's, and what ends the answers of the examples
+    assert own == untuned.backbone.eos_token_id
+    assert untuned.backbone.tokenizer.decode([other]).startswith("\n")
     predictor = SelectivePredictor.load(tmp_path / "run")
     line = lines(tmp_path / "run" / "predictions.jsonl")[0]
     text = predictor.encoder.prompt(Question("x", line["question"])).text

@@ -131,8 +131,8 @@ class RunModel:
 
     @cached_property
     def untuned(self) -> AdaptedModel:
-        """θ alone; where it is shown examples, its answers end as theirs do."""
-        return AdaptedModel(self.backbone, terminator=self.encoder.example_terminator)
+        """θ alone; where it is shown examples, its answers may end as theirs do, too."""
+        return AdaptedModel(self.backbone, also_ends=self.encoder.example_terminator)
 
     @cached_property
     def predictor(self) -> SelectivePredictor:

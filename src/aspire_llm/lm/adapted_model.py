@@ -25,7 +25,7 @@ class AdaptedModel:
         backbone: The frozen model.
         task: θp, or None for the base model.
         self_evaluation: θs, where verdicts are asked for.
-        terminator: What ends an answer; None for the backbone's own.
+        also_ends: A token that ends an answer as well as the backbone's terminator does; None for none.
     """
 
     def __init__(
@@ -34,18 +34,19 @@ class AdaptedModel:
         task: Adapter | None = None,
         self_evaluation: Adapter | None = None,
         *,
-        terminator: int | None = None,
+        also_ends: int | None = None,
     ) -> None:
         self.backbone = backbone
-        self._terminator = terminator
+        self._also_ends = also_ends
         self.task: Adapter = task or NoAdapter(backbone)
         self.self_evaluation: Adapter = self_evaluation or NoAdapter(backbone)
         self._examples = KeptPrefixes(backbone, sys.maxsize)  # few-shot ones: all prompts of a run begin so
 
     @property
-    def terminator(self) -> int:
-        """What ends an answer."""
-        return self.backbone.eos_token_id if self._terminator is None else self._terminator
+    def terminators(self) -> tuple[int, ...]:
+        """Tokens that end an answer: the backbone's, and another one where there is one."""
+        own = self.backbone.eos_token_id
+        return (own,) if self._also_ends in (None, own) else (own, self._also_ends)
 
     def read(
         self, prompts: Sequence[EncodedPrompt], *, room: int = 64

@@ -17,7 +17,7 @@ from aspire_llm.lm.tokenization import EncodedPrompt
 
 @dataclass(frozen=True, slots=True)
 class AnswerFeatures:
-    """Of one answer of T tokens, its terminator counted.
+    """Of one answer of T tokens, its terminator counted: the likeliest where there are several.
 
     Attributes:
         log_probs: Of each token given all before, in nats, `[T]`.
@@ -68,7 +68,8 @@ def answer_features(
         result.append([])
         for j, ids in enumerate(own):
             predicting = torch.cat([first_logits[i : i + 1], logits[rows[i, j, : len(ids)]]])
-            targets = torch.tensor([*ids, model.terminator], device=predicting.device)
+            end = max(model.terminators, key=lambda own: float(predicting[-1, own]))
+            targets = torch.tensor([*ids, end], device=predicting.device)
             states = by_position(ends[i], hidden[i, j, : len(ids)] if ids else ends[:0])
             result[-1].append(_features(predicting, targets, states))
     return result

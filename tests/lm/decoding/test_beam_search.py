@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from conftest import SPEEDS
+from conftest import SPEEDS, tiny_model
 from reference import count_passes, encoder_of, generate, left_padded, soft_prompt
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from aspire_llm.errors import ModelError
 from aspire_llm.lm.adapted_model import AdaptedModel
@@ -241,24 +241,49 @@ def test_examples_are_read_anew_while_theta_p_learns(llama: Backbone) -> None:
     assert not torch.equal(after, before)
 
 
-@pytest.mark.parametrize("decode", ["beams", "draws"])
-def test_a_model_may_end_its_answers_with_a_terminator_of_its_own(llama: Backbone, decode: str) -> None:
-    """As the untuned model does after examples: the same as a model whose terminator that is."""
-    encoder = encoder_of(llama)
-    prompts = [encoder.prompt(question) for question in QUESTIONS]
-    token = frequent_token(AdaptedModel(llama), prompts)
+@pytest.fixture
+def two_ends(tokenizer: PreTrainedTokenizerFast) -> AdaptedModel:
+    """A model whose answers end by its terminator or by another token, as the untuned one's do after examples.
 
-    def answers(model: AdaptedModel) -> list[list[tuple[tuple[int, ...], bool]]]:
-        if decode == "beams":
-            decoded = beam_search(model, prompts, num_beams=3, max_new_tokens=5)
-        else:
-            decoded = sample_answers(model, prompts, num_samples=4, max_new_tokens=8, temperature=1.0, seed=0)
-        return [[(own.answer_ids, own.terminated) for own in row] for row in decoded.hypotheses]
+    Where one is likely the other is, too: often a beam's two likeliest continuations both end it.
+    """
+    model, (own, other) = tiny_model("llama", len(tokenizer)), (50, 61)
+    with torch.no_grad():
+        weight = model.get_output_embeddings().weight
+        weight[own] *= 4
+        weight[other] = 1.1 * weight[own]
+    backbone = Backbone(model, tokenizer)
+    backbone.eos_token_id = own
+    return AdaptedModel(backbone, also_ends=other)
 
-    ours, plain = answers(AdaptedModel(llama, terminator=token)), answers(AdaptedModel(llama))
-    llama.eos_token_id = token
-    assert ours == answers(AdaptedModel(llama)) != plain
-    assert any(terminated for row in ours for _, terminated in row)
+
+@pytest.mark.parametrize("num_beams", [2, 4, 10])
+def test_answers_end_by_either_of_two_terminators(two_ends: AdaptedModel, num_beams: int) -> None:
+    prompts = [encoder_of(two_ends.backbone).prompt(question) for question in QUESTIONS]
+    ours = beam_search(two_ends, prompts, num_beams=num_beams, max_new_tokens=8).hypotheses
+    theirs = generate(two_ends, prompts, num_beams=num_beams, max_new_tokens=8, length_penalty=0.0)
+    for our_row, their_row in zip(ours, theirs, strict=True):
+        assert [h.token_ids for h in our_row] == [sequence for sequence, _ in their_row]
+        assert [h.terminated for h in our_row] == [ids[-1] in two_ends.terminators for ids, _ in their_row]
+    assert {h.token_ids[-1] for row in ours for h in row if h.terminated} == set(two_ends.terminators)
+
+
+def test_draws_end_by_the_first_of_two_terminators(two_ends: AdaptedModel) -> None:
+    prompts = [encoder_of(two_ends.backbone).prompt(question) for question in QUESTIONS]
+
+    def drawn(model: AdaptedModel) -> list[set[tuple[int, ...]]]:
+        decoded = sample_answers(model, prompts, num_samples=40, max_new_tokens=8, temperature=1.0, seed=0)
+        assert all(
+            own.terminated == (own.token_ids[-1] in model.terminators) for row in decoded.hypotheses for own in row
+        )
+        return [{own.token_ids for own in row} for row in decoded.hypotheses]
+
+    def cut(ids: tuple[int, ...]) -> tuple[int, ...]:
+        return ids[: next((i + 1 for i, token in enumerate(ids) if token in two_ends.terminators), len(ids))]
+
+    found = drawn(two_ends)
+    assert found == [{cut(ids) for ids in row} for row in drawn(AdaptedModel(two_ends.backbone))]
+    assert {ids[-1] for row in found for ids in row} >= set(two_ends.terminators)
 
 
 @pytest.mark.parametrize("answer", ["Some old town", "In 1923."])

@@ -64,7 +64,7 @@ def beam_search(
         states: Keeps hidden states of what is read; None keeps none.
 
     Raises:
-        ModelError: The vocabulary has fewer than 2k tokens.
+        ModelError: The vocabulary has fewer than (1 + e) k tokens, where answers may end by e of them.
     """
     states = states or StateRecorder(model.backbone)
     with states.watching():
@@ -82,8 +82,9 @@ def _searched(
     cache, prompt_branches, logits = model.read(prompts, room=num_beams * max_new_tokens)
     states.take_prompts(cache, prompt_branches, prompts)
     batch, vocabulary = logits.shape
-    if vocabulary < 2 * num_beams:
-        raise ModelError(f"{num_beams} beams need a vocabulary of {2 * num_beams} tokens; the model's has {vocabulary}")
+    terminators = torch.tensor(model.terminators, device=logits.device)
+    if vocabulary < (width := (1 + len(terminators)) * num_beams):
+        raise ModelError(f"{num_beams} beams need a vocabulary of {width} tokens; the model's has {vocabulary}")
     running = _no_beams(batch, 1, max_new_tokens, logits.device)
     finished = _no_beams(batch, num_beams, max_new_tokens, logits.device)
     finished.scores.fill_(_NEVER)
@@ -91,7 +92,7 @@ def _searched(
     search = _Search(cache, prompt_branches, torch.arange(batch, device=logits.device))
     settled: dict[int, list[Hypothesis]] = {}
     for step in range(max_new_tokens):
-        candidates, parents = _continue(running, logits, step, num_beams, model.terminator)
+        candidates, parents = _continue(running, logits, step, width, terminators)
         ends = candidates.terminated | (step + 1 == max_new_tokens)
         finished = _settle(finished, candidates, ends, is_open, length_penalty)
         kept = (candidates.scores + ends * _NEVER).topk(num_beams).indices
@@ -150,26 +151,26 @@ def _no_beams(batch: int, n: int, length: int, device: torch.device) -> _Beams:
     )
 
 
-def _continue(running: _Beams, logits: Tensor, step: int, num_beams: int, eos: int) -> tuple[_Beams, Tensor]:
-    """The 2k likeliest one-token continuations of a question's beams, and the beams they continue; logits are lost.
+def _continue(running: _Beams, logits: Tensor, step: int, width: int, terminators: Tensor) -> tuple[_Beams, Tensor]:
+    """The likeliest one-token continuations of a question's beams, and the beams they continue; logits are lost.
 
-    Of 2k, at least k do not end, so k beams can always go on.
+    Of (1 + e) k, at least k do not end by one of e terminators, so k beams can always go on.
     """
     batch, n = running.scores.shape
     logits = logits.view(batch, n, -1)
-    # The best 2k of all are among the best 2k of each beam; only their log-probabilities are needed.
-    best, best_tokens = logits.topk(2 * num_beams, dim=-1)  # [B, n, 2k]
+    # The best of all are among as many best ones of each beam; only their log-probabilities are needed.
+    best, best_tokens = logits.topk(width, dim=-1)  # [B, n, width]
     highest = best[..., :1]  # taken off first, so that no digit is lost in large logits
     total = logits.sub_(highest).exp_().sum(-1, keepdim=True)  # in place: they are the largest tensor of a step
     log_probs = (best - highest) - total.log_()
-    scores, indices = (log_probs + running.scores[..., None]).flatten(1).topk(2 * num_beams)
+    scores, indices = (log_probs + running.scores[..., None]).flatten(1).topk(width)
     parents = indices // best.shape[-1]
     tokens = best_tokens.flatten(1).gather(1, indices)
     candidates = running.select(parents)
     candidates.tokens[:, :, step] = tokens
     candidates.log_probs[:, :, step] = log_probs.flatten(1).gather(1, indices)
     lengths = torch.full_like(candidates.lengths, step + 1)
-    return replace(candidates, scores=scores, lengths=lengths, terminated=tokens == eos), parents
+    return replace(candidates, scores=scores, lengths=lengths, terminated=torch.isin(tokens, terminators)), parents
 
 
 def _settle(finished: _Beams, candidates: _Beams, ends: Tensor, is_open: Tensor, length_penalty: float) -> _Beams:

@@ -42,18 +42,19 @@ def sample_answers(
     log_probs: list[Tensor] = []
     first_slots: list[int] = []
     ended = torch.zeros_like(everyone, dtype=torch.bool)
+    terminators = torch.tensor(model.terminators, device=device)
     for step in range(max_new_tokens):
         drawn = _drawn(torch.softmax(logits / temperature, dim=-1), uniform[..., step])
         tokens.append(drawn)
         log_probs.append(torch.log_softmax(logits, dim=-1).gather(-1, drawn[..., None])[..., 0])
-        ended = ended | (drawn == model.terminator)
+        ended = ended | torch.isin(drawn, terminators)
         if step + 1 == max_new_tokens or ended.all():
             break
         first_slots.append(cache.num_slots)
         logits, branches = model.step(cache, branches, drawn)
     ids, scores = torch.stack(tokens, dim=-1).tolist(), torch.stack(log_probs, dim=-1).tolist()
     hypotheses = [
-        [_cut(ids[i][j], scores[i][j], j, first_slots, model.terminator) for j in range(num_samples)]
+        [_cut(ids[i][j], scores[i][j], j, first_slots, model.terminators) for j in range(num_samples)]
         for i in range(batch)
     ]
     for answers in hypotheses:
@@ -77,9 +78,11 @@ def _drawn(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(shares, places, right=True)[..., 0].clamp(max=shares.shape[-1] - 1)
 
 
-def _cut(ids: list[int], scores: list[float], branch: int, first_slots: list[int], eos: int) -> Hypothesis:
+def _cut(
+    ids: list[int], scores: list[float], branch: int, first_slots: list[int], terminators: tuple[int, ...]
+) -> Hypothesis:
     """A drawn sequence up to its first terminator."""
-    terminated = eos in ids
-    length = ids.index(eos) + 1 if terminated else len(ids)
+    length = next((i + 1 for i, token in enumerate(ids) if token in terminators), len(ids))
+    terminated = ids[length - 1] in terminators
     slots = tuple(first + branch for first in first_slots[: length - 1])
     return Hypothesis(tuple(ids[:length]), tuple(scores[:length]), terminated, slots)
