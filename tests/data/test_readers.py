@@ -267,6 +267,47 @@ def test_formats_carry_what_their_questions_stem_from(tmp_path: Path) -> None:
     assert squad.metadata == {"title": "Oslo"}
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"answers": {"text": ["x"], "answer_start": [0]}},
+        {"answer": {"value": "x", "aliases": []}},
+        {"answers": ["x"]},
+        {"answer": "x", "correct": True, "selection_score": -1.0, "metadata": {"topic": "t"}},
+    ],
+)
+def test_what_every_row_may_say_is_read_in_every_kind_of_row(tmp_path: Path, answers: dict) -> None:
+    row = {"id": "own", "group": 0, "context": "A passage.", "history": [["a", "b"]], "question": "Who?", "topic": "t"}
+    (question,) = load_questions(write(tmp_path / "rows.jsonl", json.dumps(row | answers)), require_answers=False)
+    assert (question.id, question.group, question.context, question.history) == (
+        "own",
+        "0",
+        "A passage.",
+        (("a", "b"),),
+    )
+    assert question.metadata == {"topic": "t"}
+
+
+@pytest.mark.parametrize("group", ["customer", 0])
+def test_a_conversation_may_belong_to_a_group(tmp_path: Path, group: str | int) -> None:
+    turns = {"questions": ["Who?", "Where?"], "answers": {"input_text": ["Ada", "here"]}}
+    path = write(tmp_path / "coqa.jsonl", json.dumps({"id": "s", "group": group, "story": "A piano.", **turns}))
+    assert {own.group for own in load_questions(path)} == {str(group)}
+
+
+@pytest.mark.parametrize("text", ['{"topic": "a", "year": 1810}', "{'topic': 'a', 'year': 1810}"])
+def test_metadata_that_a_table_keeps_as_text(tmp_path: Path, text: str) -> None:
+    cell = text.replace('"', '""')
+    (question,) = load_questions(write(tmp_path / "rows.csv", f'question,answer,metadata\nWho?,x,"{cell}"\n'))
+    assert question.metadata == {"topic": "a", "year": 1810}
+
+
+def test_flattened_answers_are_no_metadata(tmp_path: Path) -> None:
+    content = "question,answers.text,answers.answer_start,topic\nWho?,\"['x']\",[0],t\n"
+    (question,) = load_questions(write(tmp_path / "rows.csv", content))
+    assert (question.references, question.metadata) == (("x",), {"topic": "t"})
+
+
 def test_answers_are_optional_for_predictions(tmp_path: Path) -> None:
     path = write(tmp_path / "d.jsonl", [{"question": "a?"}, {"question": "b?", "answer": ""}])
     assert [question.references for question in load_questions(path, require_answers=False)] == [(), ()]

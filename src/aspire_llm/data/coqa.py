@@ -4,8 +4,8 @@ Published: ``{"data": [{"id", "story", "questions": [{"input_text", "turn_id"}],
 "additional_answers": {"0": [{"input_text", …}], …}}]}``. Hub: ``story``, ``questions`` (a list of strings),
 ``answers`` (``{"input_text": […]}``).
 
-A story is a group. The references of a turn are its answer and the additional ones; the turns before it, with their
-first answers, are its history.
+A story is a group, or of the ``group`` that it names. The references of a turn are its answer and the additional ones;
+the turns before it, with their first answers, are its history.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from aspire_llm.data.validation import (
     Record,
     drop_blanks,
     each,
+    first_given,
     read_column,
     read_record,
 )
@@ -40,7 +41,7 @@ def _drafts(record: Record) -> Iterator[Draft | Fault]:
             answers=references,
             context=record.get("story"),
             id=None if story in (None, "") else f"{story}:{number}",
-            group=story,
+            group=first_given(record.get("group"), story),
             history=list(history),
             metadata={"source": record.get("source")},
         )

@@ -40,6 +40,9 @@ def unfold(record: Record) -> Record:
         for name in _NESTED
         if isinstance(cell := record.get(name), str) and (_LOOKS_NESTED.fullmatch(cell) or _is_cut(cell))
     }
+    metadata = record.get("metadata")
+    if isinstance(metadata, str) and isinstance(members := read_literal(metadata), Mapping):
+        found["metadata"] = members
     return {**record, **found} if found else record
 
 

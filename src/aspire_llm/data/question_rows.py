@@ -15,6 +15,7 @@ _COLUMNS = frozenset(
     {"question", "answer", "answers", "context", "id", "group", "history", "metadata"}
     | {"references", "withheld_answer", "correct"}  # of rows that are about a model's answer
 )
+_FLATTENED = ("answer.", "answers.")  # members of those, in columns of their own
 
 
 def _recognises(record: Record) -> bool:
@@ -40,7 +41,8 @@ def metadata_of(record: Record) -> Record:
     known = given if isinstance(given, Mapping) else {}
     if "selection_score" in record:  # a line that was predicted: its columns are about an answer
         return known
-    return {**{name: value for name, value in record.items() if name not in _COLUMNS}, **known}
+    own = {name: value for name, value in record.items() if name not in _COLUMNS and not name.startswith(_FLATTENED)}
+    return own | known
 
 
 def _answers(answer: object, answers: object) -> object:

@@ -3,12 +3,15 @@
 Published: ``{"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers": [{"text", …}],
 "is_impossible"}]}]}]}``. Hub: ``id``, ``title``, ``context``, ``question``, ``answers`` (``{"text": […]}``).
 
-An article is a group. A question without an answer is unanswerable where the file says so: by ``is_impossible`` in a
-published file, by an empty ``text`` list in a hub row (which has no other means).
+An article is a group, where a hub row names no ``group``; it may have what any row may (``history``, metadata). A
+question without an answer is unanswerable where the file says so: by ``is_impossible`` in a published file, by an empty
+``text`` list in a hub row (which has no other means).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
+from aspire_llm.data import question_rows
 from aspire_llm.data.validation import (
     Draft,
     Fault,
@@ -17,6 +20,7 @@ from aspire_llm.data.validation import (
     Record,
     drop_blanks,
     each,
+    first_given,
     read_column,
     read_list,
     read_record,
@@ -58,14 +62,11 @@ def _question(item: object, context: object, title: object) -> Draft:
 
 def _hub_question(record: Record) -> Draft:
     answers = None if record.get("answers") is None else read_column(record, "answers", "text")
-    return Draft(
-        question=record.get("question"),
+    return replace(
+        question_rows.draft(record),
         answers=drop_blanks(answers or []),
-        context=record.get("context"),
-        id=record.get("id"),
-        group=record.get("title"),
+        group=first_given(record.get("group"), record.get("title")),
         answerable=answers != [],
-        metadata={"title": record.get("title")},
     )
 
 

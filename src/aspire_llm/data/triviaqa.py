@@ -3,13 +3,25 @@
 Published: ``{"Data": [{"QuestionId", "Question", "Answer": {"Value", "Aliases"}}]}``. Hub: ``question_id``,
 ``question``, ``answer`` (``{"value", "aliases"}``). Table without a header: the question, a Python list of aliases.
 
-Questions of one text are a group. The references are the value, then the aliases. A question may stand once with its
-web and once with its Wikipedia evidence: it counts once.
+Questions of one text are a group; a hub row may have what any row may (``group``, ``context``, ``history``, metadata).
+The references are the value, then the aliases. A question may stand once with its web and once with its Wikipedia
+evidence: it counts once.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from aspire_llm.data.validation import Draft, Format, InvalidValueError, Record, drop_blanks, read_list, read_record
+from aspire_llm.data import question_rows
+from aspire_llm.data.validation import (
+    Draft,
+    Format,
+    InvalidValueError,
+    Record,
+    drop_blanks,
+    first_given,
+    read_list,
+    read_record,
+)
 
 _UNKNOWN = "<unk>"  # what the hub's test split holds in place of the answers that were never published
 
@@ -28,11 +40,9 @@ def _drafts(record: Record) -> Iterator[Draft]:
     elif "aliases" in record:
         yield Draft(question=record.get("question"), answers=_aliases(record["aliases"]))
     else:
-        yield Draft(
-            question=record.get("question"),
-            answers=_answers(record.get("answer"), value="value", aliases="aliases"),
-            id=record.get("question_id"),
-        )
+        row = question_rows.draft({name: value for name, value in record.items() if name != "question_id"})
+        answers = _answers(record.get("answer"), value="value", aliases="aliases")
+        yield replace(row, answers=answers, id=first_given(record.get("question_id"), row.id))
 
 
 def _answers(answer: object, *, value: str, aliases: str) -> list[object]:

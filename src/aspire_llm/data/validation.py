@@ -186,6 +186,11 @@ def drop_blanks(values: Iterable[object]) -> list[object]:
     return [value for value in values if not is_blank(value)]
 
 
+def first_given(*values: object) -> object:
+    """The first of some values that says anything; None where none does."""
+    return next((own for own in values if not is_blank(own)), None)
+
+
 def _references(answers: object, *, required: bool) -> tuple[str, ...]:
     if is_blank(answers) or answers == []:
         if not required:
