@@ -126,6 +126,22 @@ def test_the_threshold_is_strict() -> None:
     assert label(answer, question, threshold=0.79) == LabelledAnswer(answer, score, correct=True)
 
 
+@pytest.mark.parametrize("measure", [Measure.ROUGE_L, Measure.F1])
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_an_agreement_of_exactly_the_threshold_does_not_pass_it(measure: Measure, tenths: int) -> None:
+    """By hand: of m and n words in which l are common, 2 l / (m + n) agree; floats may come out above it."""
+    for total in range(10, 100, 10):
+        common = total * tenths // 20
+        if common * 20 != total * tenths:
+            continue
+        for length in range(common, total - common + 1):
+            shared = [f"w{i}" for i in range(common)]
+            answer = " ".join(shared + [f"x{i}" for i in range(length - common)])
+            reference = " ".join(shared + [f"y{i}" for i in range(total - length - common)])
+            question = Question("0", "?", (reference,))
+            assert not label(SampledAnswer(answer, (), 0.0, 1, True), question, tenths / 10, measure).correct
+
+
 @pytest.mark.parametrize(
     ("measure", "text", "threshold", "correct"),
     [
