@@ -242,6 +242,15 @@ def test_equal_ids_in_two_files_are_told_apart(tmp_path: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_an_id_may_look_like_one_of_another_source(tmp_path: Path) -> None:
+    own = [row | {"id": id} for row, id in zip(rows("a", 10), ["5", "train:5", *"abcdefgh"], strict=True)]
+    train = write(tmp_path / "a.jsonl", own)
+    test = write(tmp_path / "b.jsonl", [row | {"id": id} for row, id in zip(rows("b", 2), ("5", "z"), strict=True)])
+    ids = [question.id for own in splits_of(train=train, test=test).values() for question in own]
+    assert len(ids) == 12
+    assert len(set(ids)) == 12
+
+
 def test_names_and_hub_splits_as_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")

@@ -1,7 +1,7 @@
 """The questions of a run: from one source, or from a source for each split that has one of its own."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from aspire_llm.config import RunConfig
@@ -91,7 +91,15 @@ def _told_apart(sources: Mapping[Split, list[Question]]) -> dict[Split, Question
             raise DataError(
                 f"data.{split}: every group of it stands in another split's source too; give other questions"
             )
-        kept[split] = tuple(replace(q, id=f"{split}:{q.id}") if q.id in ids else q for q in own)
+        taken = ids | {question.id for question in own}
+        kept[split] = tuple(replace(q, id=_of_its_own(q.id, split, taken)) if q.id in ids else q for q in own)
         groups.update(question.group for question in own)
         ids.update(question.id for question in kept[split])
     return kept
+
+
+def _of_its_own(id: str, split: Split, taken: Set[str]) -> str:
+    """An id that another source has, after the question's own source as often as it takes to be none of those."""
+    while id in taken:
+        id = f"{split}:{id}"
+    return id
