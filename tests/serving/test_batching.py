@@ -137,6 +137,33 @@ def test_a_question_that_is_given_up_is_not_answered_and_makes_room() -> None:
     assert own.pending == 0
 
 
+def test_a_question_that_is_given_up_at_any_moment_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever else goes at the moment at which the batcher makes room for a question that was given up."""
+    own, predictor = busy(max_batch=1, max_waiting=4)
+    _, first, late = own.submit(questions("a", "b", "c"))
+    forget = own._forget
+
+    def forget_while_another_goes(done: Sequence[Any]) -> None:
+        if any(waiting.future is first for waiting in done):
+            late.cancel()
+        forget(done)
+
+    monkeypatch.setattr(own, "_forget", forget_while_another_goes)
+    encode = predictor.encode
+
+    def encode_while_one_goes(question: Question) -> Prompt:
+        if question.id == "c":
+            first.cancel()  # which is encoded already
+        return encode(question)
+
+    monkeypatch.setattr(predictor, "encode", encode_while_one_goes)
+    predictor.go.set()
+    own.close()
+    assert late.cancelled()
+    assert predictor.batches == [["first"], ["a"]]
+    assert own.pending == 0
+
+
 def test_closing_answers_what_was_taken_and_takes_no_more() -> None:
     own, predictor = busy()
     futures = own.submit(questions("a", "b", "c", "d"))

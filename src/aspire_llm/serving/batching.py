@@ -172,9 +172,9 @@ class Batcher:
 
     def _next_batch(self) -> list[_Waiting]:
         """The question that has waited longest, and those of the most similar length."""
-        given_up = [own for own in self._ready if own.future.cancelled()]
-        self._forget(given_up)
-        self._ready = [own for own in self._ready if not own.future.cancelled()]
+        given_up = {id(own) for own in self._ready if own.future.cancelled()}  # seen once: another may be, any time
+        self._forget([own for own in self._ready if id(own) in given_up])
+        self._ready = [own for own in self._ready if id(own) not in given_up]
         if not self._ready:
             return []
         first = self._ready[0]
