@@ -216,9 +216,21 @@ def test_what_is_no_json_is_a_400(attacked: Live, body: bytes) -> None:
     "question", ["", " \t\n", "\u200b\u200d\u2060", "\ufeff", "\u202e\u2066", "\0", "\x1b[31m"[:1]]
 )
 def test_a_question_that_cannot_be_seen_is_none(attacked: Live, question: str) -> None:
-    assert attacked.post(ANSWER, questions=[question]).status_code == 400
-    assert attacked.chat(question).status_code == 400
-    assert attacked.post(COMPLETION, prompt=question).status_code == 400
+    for others in ([], ["Where was piano 3 built?"]):  # which it keeps from no answer
+        response = attacked.post(ANSWER, questions=[*others, question])
+        assert response.status_code == 200
+        *answered, row = response.json()["answers"]
+        assert (row["answer"], row["abstained"], row["id"]) == (None, True, str(len(others)))
+        assert "'question'" in row["error"]
+        assert [(own["error"], bool(own["text"])) for own in answered] == [(None, True)] * len(others)
+    for response, param in (
+        (attacked.chat(question), "messages"),
+        (attacked.post(COMPLETION, prompt=question), "prompt"),
+        (attacked.post(COMPLETION, prompt=["Where?", question]), "prompt[1]"),
+    ):
+        error = response.json()["error"]
+        assert (response.status_code, error["param"]) == (400, param)
+        assert "cmpl-" not in error["message"]  # an id that nobody gave
 
 
 def test_control_tokens_and_strange_scripts_are_text(attacked: Live, certified: Path) -> None:

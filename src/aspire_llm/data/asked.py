@@ -30,17 +30,27 @@ def as_question(asked: str | Question, *, id: str = "0", context: str | None = N
     'Who wrote it?'
     """
     own = asked if isinstance(asked, Question) else Question(id, asked, context=context)
+    try:
+        return cleaned(own)
+    except InvalidValueError as error:
+        raise DataError(f"question {own.id!r}: {error}") from error
+
+
+def cleaned(own: Question) -> Question:
+    """A question whose texts are cleaned, of the group that a file would give it; its references are left alone.
+
+    Raises:
+        InvalidValueError: It says nothing, or a value is no text.
+    """
     draft = Draft(
         question=_unmarked(own.question), context=_unmarked(own.context), history=[list(turn) for turn in own.history]
     )
     try:
         clean = build_question(draft, fallback_id=own.id, require_answers=False)
     except InvalidValueError as error:
-        raise DataError(f"question {own.id!r}: {error}; give it as UTF-8 text that says something") from error
+        raise InvalidValueError(f"{error}; give it as UTF-8 text that says something") from error
     if all(unicodedata.category(character) in _UNSEEN for character in clean.question):
-        raise DataError(
-            f"question {own.id!r}: 'question' holds nothing that can be seen; give a text that says something"
-        )
+        raise InvalidValueError("'question' holds nothing that can be seen; give a text that says something")
     group = own.group or clean.group  # what is asked here and stands in a file is of one group
     return replace(own, question=clean.question, context=clean.context, history=clean.history, group=group)
 

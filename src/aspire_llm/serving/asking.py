@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
 from aspire_llm.data import as_question
+from aspire_llm.data.asked import cleaned
+from aspire_llm.data.validation import InvalidValueError
 from aspire_llm.errors import AspireError, DataError, TooLongError
 from aspire_llm.records import Prediction, Question
 from aspire_llm.selection import DecisionRule
@@ -45,19 +48,21 @@ class Pending:
 
     Args:
         model: That answers.
-        questions: All of one request.
+        questions: All of one request, or why one of them cannot be put to any model.
         options: Of the request.
         timeout: Seconds from now after which it is given up.
 
     Raises:
-        ApiError: An option cannot be kept, a question says nothing, or there is no room for them.
+        ApiError: An option cannot be kept, or there is no room for the questions.
     """
 
-    def __init__(self, model: ServedModel, questions: Sequence[Question], options: Deciding, timeout: float) -> None:
+    def __init__(
+        self, model: ServedModel, questions: Sequence[Question | AspireError], options: Deciding, timeout: float
+    ) -> None:
         self._model, self._options = model, options
         self.rule = _rule(model, options)
         try:
-            futures = model.submit(questions)
+            taken = iter(model.submit([own for own in questions if isinstance(own, Question)]))
         except QueueFullError as full:
             message = "too many questions wait already; try again later"
             raise ApiError(429, message, code="queue_full", retry_after=full.seconds) from full
@@ -65,6 +70,7 @@ class Pending:
             raise shutting_down() from closed
         self._deadline = asyncio.get_running_loop().time() + timeout
         self._timeout = timeout
+        futures = (next(taken) if isinstance(own, Question) else _failed_with(own) for own in questions)
         self._all = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
         self._all.add_done_callback(_take_note)
 
@@ -131,16 +137,28 @@ class Pending:
         return Reply(prediction, self.rule, found.prompt_tokens, self._options.candidates, refusal)
 
 
-def clean(questions: Sequence[Question]) -> list[Question]:
+def readable(question: Question) -> Question | DataError:
+    """The question as it is read from files, too, or why it is none."""
+    try:
+        return as_question(question)
+    except DataError as error:
+        return error
+
+
+def clean(questions: Sequence[Question], param: str) -> list[Question]:
     """The questions as they are read from files, too.
 
     Raises:
-        ApiError: One says nothing.
+        ApiError: One says nothing; `param` is the part of the request that holds them.
     """
+    return [_clean(own, param if len(questions) == 1 else f"{param}[{i}]") for i, own in enumerate(questions)]
+
+
+def _clean(question: Question, param: str) -> Question:
     try:
-        return [as_question(question, id=question.id) for question in questions]
-    except DataError as error:
-        raise bad_request(str(error)) from error
+        return cleaned(question)
+    except InvalidValueError as error:
+        raise bad_request(f"{param}: {error}", param) from error
 
 
 def shutting_down() -> ApiError:
@@ -174,6 +192,12 @@ def _or_refuse(found: Reply | AspireError) -> Reply:
     if isinstance(found, AspireError):
         raise bad_request(str(found)) from found
     return found
+
+
+def _failed_with(error: AspireError) -> "Future[Answered]":
+    future: Future[Answered] = Future()
+    future.set_exception(error)
+    return future
 
 
 def _take_note(future: "asyncio.Future[Any]") -> None:

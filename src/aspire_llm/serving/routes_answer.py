@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from aspire_llm.records import Question
-from aspire_llm.serving.asking import Pending, Reply, clean
+from aspire_llm.serving.asking import Pending, Reply, readable
 from aspire_llm.serving.card import drift_card
 from aspire_llm.serving.errors import limit_questions
 from aspire_llm.serving.guard import note
@@ -20,8 +20,8 @@ async def answer(body: AnswerRequest, request: Request) -> Response:
     """Answer questions, or withhold the answers, in order; what cannot be put to the model has its error in its row."""
     model, settings = model_of(request, body.model), settings_of(request)
     limit_questions(len(body.questions), settings.max_questions)
-    questions = clean([_question(own, place) for place, own in enumerate(body.questions)])
-    pending = Pending(model, questions, body, settings.timeout)
+    questions = [_question(own, place) for place, own in enumerate(body.questions)]
+    pending = Pending(model, [readable(own) for own in questions], body, settings.timeout)
     await pending.wait_with(request)
     outcomes = pending.outcomes()
     rows = [

@@ -47,7 +47,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer the last message of the user, or withhold the answer."""
     model, settings = model_of(request, body.model), settings_of(request)
     question = question_of_chat(body, request.state.request_id, settings.system)
-    pending = Pending(model, clean([question]), body, settings.timeout)
+    pending = Pending(model, clean([question], "messages"), body, settings.timeout)
     return await _respond(request, body, model, pending, ChatFormat)
 
 
@@ -56,7 +56,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     """Answer every prompt as a question, or withhold the answer."""
     model, settings = model_of(request, body.model), settings_of(request)
     questions = questions_of_completion(body, request.state.request_id, settings.max_questions)
-    pending = Pending(model, clean(questions), body, settings.timeout)
+    pending = Pending(model, clean(questions, "prompt"), body, settings.timeout)
     return await _respond(request, body, model, pending, CompletionFormat)
 
 
