@@ -4,6 +4,7 @@ Libraries take seconds to import, so each imports what it needs.
 """
 
 import shlex
+import signal
 import sys
 from argparse import Namespace
 from importlib.util import find_spec
@@ -133,7 +134,7 @@ def serve_job(options: Namespace) -> None:
     settings = ServerSettings(
         host=options.host,
         port=options.port,
-        root_path=options.root_path.rstrip("/"),
+        root_path=options.root_path,
         keys=ApiKeys.read(options.api_key_file) if options.api_key_file else ApiKeys(),
         max_waiting=options.max_waiting,
         max_batch=options.max_batch,
@@ -141,7 +142,11 @@ def serve_job(options: Namespace) -> None:
         system="ignore" if options.ignore_system else "context",
         log_texts=options.log_texts,
     )
-    serve(options.runs, settings, device=options.device)
+    try:
+        serve(options.runs, settings, device=options.device)
+    except KeyboardInterrupt:  # amid the loading of weights, which ends no process well that waits for it, or does not
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)
 
 
 def export_job(options: Namespace) -> None:

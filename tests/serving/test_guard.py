@@ -155,8 +155,9 @@ def test_the_log_holds_texts_only_where_that_was_asked_for(
     assert all(("secret piano" in json.dumps(line)) is known for line in lines)
 
 
-def test_below_a_path_of_a_proxy_that_strips_it_or_does_not(certified: Path) -> None:
-    with live([certified], key=KEY, keys=ApiKeys((KEY,)), root_path="/aspire") as own:
+@pytest.mark.parametrize("root_path", ["/aspire", "/aspire/"])
+def test_below_a_path_of_a_proxy_that_strips_it_or_does_not(certified: Path, root_path: str) -> None:
+    with live([certified], key=KEY, keys=ApiKeys((KEY,)), root_path=root_path) as own:
         assert own.url.endswith("/aspire")
         for base in (own.url, own.url.removesuffix("/aspire")):
             assert httpx2.get(f"{base}/health").status_code == 200

@@ -298,7 +298,28 @@ def _until(ready: Any, seconds: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid"])
+_LOADS_LONG = """
+import sys, time
+import aspire_llm.serving.server as server
+from aspire_llm.cli import main
+server.load_models = lambda *_, **__: time.sleep(60)
+main(["serve", sys.argv[1], "--port", "0"])
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_while_runs_are_loaded(certified: Path, sent: signal.Signals) -> None:
+    known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", _LOADS_LONG, str(certified)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=known) as server:
+        assert server.stderr is not None
+        assert "serving" in server.stderr.readline()
+        server.send_signal(sent)
+        assert server.wait(30) == -sent  # not the 60 seconds that loading takes
+        assert server.stderr.read() == ""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid", "a..b", "x" * 64 + ".example"])
 def test_an_address_that_cannot_be_had_is_an_error_before_anything_is_loaded(
     certified: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:

@@ -62,7 +62,8 @@ def create_app(
 
         filling = asyncio.create_task(fill())
         yield
-        await filling
+        filling.cancel()  # nobody was told yet that there would be an answer
+        await asyncio.wait([filling])
         await shelf.close()
 
     app = FastAPI(

@@ -6,7 +6,6 @@ import math
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -38,13 +37,17 @@ def serve(runs: Sequence[str | Path], settings: ServerSettings, *, device: str |
 
     Raises:
         AspireError: A run cannot be loaded, or the host or the port cannot be had.
+        KeyboardInterrupt: SIGINT came while a run was loaded, which a thread goes on with.
     """
     for run in runs:
         RunDirectory.open(find_run(run))  # that there is none is said before anything listens
     _log_to_stderr()
     server = Server(runs, settings, device=device)
-    with suppress(KeyboardInterrupt):  # raised again once all is answered
+    try:
         server.run()
+    except KeyboardInterrupt:  # raised again once all is answered
+        if server.shelf.is_loading:
+            raise
     if server.shelf.failure is not None:
         raise server.shelf.failure
 
@@ -120,10 +123,11 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
             found.append(socket.create_server(address[:2], family=family))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         for own in found:
             own.close()
-        raise ConfigError(f"cannot listen at {host}, port {port} ({error.strerror}); choose others") from error
+        reason = error.strerror if isinstance(error, OSError) else "that can be no host's name"
+        raise ConfigError(f"cannot listen at {host}, port {port} ({reason}); choose others") from error
     return found
 
 

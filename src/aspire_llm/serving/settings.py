@@ -58,7 +58,7 @@ class ServerSettings:
 
     Attributes:
         host, port: Where it listens; port 0 is any free one.
-        root_path: The path below which a proxy shows it, such as ``/aspire``.
+        root_path: The path below which a proxy shows it, such as ``/aspire``; a slash at its end says nothing.
         keys: That open everything but ``/health``.
         max_waiting: Questions of a run that may wait for an answer; further ones get 429.
         max_batch: Questions that are answered together; None: `stage2.batch_size` of the run.
@@ -101,6 +101,7 @@ class ServerSettings:
             raise ConfigError(f"--timeout is {self.timeout:g}; it must be a number of seconds above 0")
         if self.root_path and not self.root_path.startswith("/"):
             raise ConfigError(f"--root-path is {self.root_path!r}; it must begin with /")
+        object.__setattr__(self, "root_path", self.root_path.rstrip("/"))
 
 
 def _digest(key: str) -> bytes:

@@ -1,7 +1,9 @@
 """The runs of a server, from the moment it listens until it ends."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 
 from aspire_llm.serving.asking import shutting_down
 from aspire_llm.serving.errors import ApiError, bad_request
@@ -40,6 +42,11 @@ class Shelf:
         return self._models
 
     @property
+    def is_loading(self) -> bool:
+        """Whether it is open yet whether they can be loaded."""
+        return self._models is None and self.failure is None
+
+    @property
     def loaded(self) -> list[ServedModel]:
         """Those that are there, whether or not they take questions."""
         return list((self._models or {}).values())
@@ -62,11 +69,20 @@ class Shelf:
         return models[name]
 
     async def fill(self) -> None:
-        """Load them; what goes wrong is kept in `failure`."""
+        """Load them, on a thread that no end of the server waits for; what goes wrong is kept in `failure`."""
+        loaded: Future[Mapping[str, ServedModel]] = Future()
+        loaded.set_running_or_notify_cancel()  # from now on, who stops waiting stops nothing
+        threading.Thread(target=self._load_into, args=(loaded,), name="loader", daemon=True).start()
         try:
-            self._models = await asyncio.to_thread(self._load)
+            self._models = await asyncio.wrap_future(loaded)
         except Exception as error:
             self.failure = error
+
+    def _load_into(self, loaded: "Future[Mapping[str, ServedModel]]") -> None:
+        try:
+            loaded.set_result(self._load())
+        except BaseException as error:  # as an executor does
+            loaded.set_exception(error)
 
     async def close(self) -> None:
         """Take no question any more, and answer those that were taken."""
