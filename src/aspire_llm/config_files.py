@@ -85,19 +85,24 @@ def with_changes(config: RunConfig, changes: Sequence[tuple[str, object]]) -> Ru
 
 def with_whole_paths(config: RunConfig) -> RunConfig:
     """The configuration with absolute paths, which mean the same wherever it is read; names and hub ids stay."""
+    return with_changes(config, list(paths_of(config).items()))
+
+
+def paths_of(config: RunConfig) -> dict[str, str]:
+    """The settings that are paths, made absolute, by dotted keys; names and hub ids are none."""
     settings = flatten(config.model_dump(mode="json"))
     named = ("data.path", "prompts.template", "rivals.judge", "offload_folder")
-    paths = [(key, Path(settings[key])) for key in named if settings[key] is not None]
+    paths = {key: settings[key] for key in named if settings[key] is not None}
     for key in ("model", "rivals.nli_model"):
         text, path = settings[key], Path(settings[key] or "")
         if text and text not in MODEL_NAMES and (text.startswith(("~", ".")) or path.exists()):
-            paths.append((key, path))
+            paths[key] = text
     for key in (f"data.{split}" for split in Split):
         text = settings[key] or ""
         # What is a name and a path here is refused when it is read.
         if os.path.exists(os.path.expanduser(text)) and text.partition(":")[0] not in (*DATA_NAMES, "name", "hf"):
-            paths.append((key, Path(text)))
-    return with_changes(config, [(key, os.path.abspath(os.path.expanduser(path))) for key, path in paths])
+            paths[key] = text
+    return {key: os.path.abspath(os.path.expanduser(path)) for key, path in paths.items()}
 
 
 def parse_change(text: str) -> tuple[str, object]:

@@ -8,6 +8,7 @@ import pytest
 
 from aspire_llm.cli import main
 from aspire_llm.commands import resolve_run
+from aspire_llm.config_files import parse_config
 from aspire_llm.errors import AspireError
 from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.rundir.own import MARKER, is_run
@@ -104,6 +105,20 @@ def test_what_a_run_is_made_from_does_not_lie_inside(
     for options in (["--fresh"], []):
         refused(capsys, [*command, *options, "--output", str(run)], "lies inside the output")
     assert content(run) == before
+
+
+def test_a_run_may_be_called_as_the_value_of_a_setting(
+    whole: Path, tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that the settings say, only paths can lie inside the output."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole, "aspire")
+    assert RunDirectory.open(Path("aspire")).config.score.kind == "aspire"
+    assert main([*arguments, "--output", "aspire"]) == 0
+    named = parse_config({"data": {"name": "facts"}, "device": "cpu", "model": "demo", "prompts": {"format": "chat"}})
+    for name in ("facts", "cpu", "demo", "chat", "auto"):
+        shutil.copytree(whole, name)
+        RunDirectory.plan(Path(name), named, fresh=True)
 
 
 def test_an_output_among_a_run_s_own_files_is_refused(capsys, whole: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import flatten, parse_config, read_yaml
+from aspire_llm.config_files import parse_config, paths_of, read_yaml
 from aspire_llm.errors import AspireError, ConfigError, RunDirectoryError
 from aspire_llm.rundir.log import LOG
 from aspire_llm.rundir.provenance import PROVENANCE
@@ -89,7 +89,7 @@ def check_apart(output: Path, inputs: Mapping[str, object]) -> None:
 
 def check_apart_from_inputs(output: Path, config: RunConfig) -> None:
     """ConfigError where data, model or whatever else the settings name as a path lies inside the output."""
-    check_apart(output, flatten(config.model_dump(mode="json")))
+    check_apart(output, paths_of(config))
 
 
 def check_output(path: Path) -> None:
