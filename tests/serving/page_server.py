@@ -59,6 +59,7 @@ FACTS: Json = {
     "answered": {"share": 0.61, "accuracy": 0.82},
     "ece": 0.0312,
     "abstain_below": 0.5,
+    "own_target": None,
     "caveats": ["every answer is withheld for a target of 1%"],
     "max_candidates": 10,
     "max_questions": MAX_QUESTIONS,

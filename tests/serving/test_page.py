@@ -119,6 +119,15 @@ def test_the_card_of_a_run(watched: Watched) -> None:
     assert not watched.page.locator("#policy").is_visible()
 
 
+def test_where_the_run_has_a_target_of_its_own_that_is_said_to_decide(watched: Watched) -> None:
+    watched.server.cards = (FACTS | {"own_target": 0.1, "abstain_below": None},)
+    watched.open()
+    assert watched.text("#target-value") == "at most 10% of those given"
+    assert "of the answers given, at most 10% may be wrong" in watched.text("#policy")
+    watched.page.click("#tab-run")
+    assert "so that at most 10% are wrong; 82% of them right" in watched.text("#panel-run")
+
+
 def test_of_a_bare_run_nothing_is_made_up(watched: Watched) -> None:
     watched.server.cards = (FACTS, BARE)
     watched.open()

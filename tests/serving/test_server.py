@@ -20,8 +20,10 @@ from serving.live import Live, live
 
 from aspire_llm import SelectivePredictor
 from aspire_llm.cli import main
+from aspire_llm.config_files import with_changes
 from aspire_llm.errors import ConfigError, ModelError
 from aspire_llm.records import Prediction, Question
+from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.serving.server import Server, serve
 from aspire_llm.serving.settings import ServerSettings
 
@@ -98,6 +100,18 @@ def test_runs_tell_what_they_are(served: Live) -> None:
     assert list(targets) == sorted(targets)
     assert card["curve"][-1] == {"coverage": 1.0, "accuracy": pytest.approx(card["accuracy"])}
     assert {own["what"] for own in card["drift"]} <= {"scores", "questions"}
+    assert (card["own_target"], card["abstain_below"]) == (None, 0.5)
+
+
+def test_a_run_tells_of_a_target_of_its_own(certified: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(certified, tmp_path / "own")
+    config = with_changes(RunDirectory.open(run).config, [("score.target_risk", 0.99)])
+    (run / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    with live([run]) as own:
+        (card,) = own.client.get("/v1/runs").json()["runs"]
+        (row,) = own.post("/v1/answer", questions=["Where was piano 3 built?"]).json()["answers"]
+    assert (card["own_target"], card["abstain_below"]) == (0.99, None)
+    assert row["guarantee"]["target_risk"] == 0.99
 
 
 def test_metrics_count_what_happened(served: Live) -> None:

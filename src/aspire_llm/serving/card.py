@@ -7,7 +7,7 @@ import numpy as np
 from aspire_llm.results.metrics import METRICS, RunMetrics
 from aspire_llm.results.predictions import PREDICTIONS
 from aspire_llm.rundir.provenance import PROVENANCE
-from aspire_llm.selection import Certified, Guarantee, defined
+from aspire_llm.selection import Certified, DecisionRule, Guarantee, defined
 from aspire_llm.selection.metrics import accuracy_coverage_curve
 from aspire_llm.serving.served_model import ServedModel, Stored
 from aspire_llm.serving.settings import ServerSettings
@@ -28,7 +28,7 @@ def fixed_card(model: ServedModel, settings: ServerSettings) -> dict[str, Any]:
         "questions": dict(provenance.data.questions) if provenance else {},
         "score": model.score,
         **_figures(metrics),
-        "abstain_below": stored.config.score.abstain_below,
+        **_own_rule(model.predictor.rule),
         "abstention": stored.config.abstention.default,
         "caveats": list(model.predictor.caveats),
         "max_candidates": stored.config.stage2.num_beams,
@@ -36,6 +36,13 @@ def fixed_card(model: ServedModel, settings: ServerSettings) -> dict[str, Any]:
         "targets": [_target(own) for own in stored.calibrated.guarantees],
         "curve": _curve(stored),
     }
+
+
+def _own_rule(rule: DecisionRule) -> dict[str, Any]:
+    """What decides where a request chooses no target: one of the run's own, or else confidence."""
+    if rule.guarantee is None:
+        return {"own_target": None, "abstain_below": rule.abstain_below}
+    return {"own_target": rule.guarantee.target.risk, "abstain_below": None}
 
 
 def drift_card(model: ServedModel) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ class Shelf:
     def __init__(self, names: Sequence[str], load: Callable[[], Mapping[str, ServedModel]]) -> None:
         self.names, self._load = tuple(names), load
         self._models: Mapping[str, ServedModel] | None = None
+        self._loader: threading.Thread | None = None
         self.closing = False
         self.failure: Exception | None = None
 
@@ -43,8 +44,8 @@ class Shelf:
 
     @property
     def is_loading(self) -> bool:
-        """Whether it is open yet whether they can be loaded."""
-        return self._models is None and self.failure is None
+        """Whether a thread loads them right now."""
+        return self._loader is not None and self._loader.is_alive()
 
     @property
     def loaded(self) -> list[ServedModel]:
@@ -72,7 +73,8 @@ class Shelf:
         """Load them, on a thread that no end of the server waits for; what goes wrong is kept in `failure`."""
         loaded: Future[Mapping[str, ServedModel]] = Future()
         loaded.set_running_or_notify_cancel()  # from now on, who stops waiting stops nothing
-        threading.Thread(target=self._load_into, args=(loaded,), name="loader", daemon=True).start()
+        self._loader = threading.Thread(target=self._load_into, args=(loaded,), name="loader", daemon=True)
+        self._loader.start()
         try:
             self._models = await asyncio.wrap_future(loaded)
         except Exception as error:

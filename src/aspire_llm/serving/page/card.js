@@ -48,15 +48,19 @@ function facts() {
 const caveats = () => make("ul", {}, ...run.caveats.map((own) => make("li", {}, english(own))));
 
 function tiles() {
-  const { answered } = run;
-  const note = answered ? t("answeredNote", percent(answered.accuracy), percent(run.abstain_below)) : "";
   return make(
     "dl", { class: "tiles" },
-    tile(t("answered"), percent(answered?.share ?? null), note),
+    tile(t("answered"), percent(run.answered?.share ?? null), answeredNote(run)),
     tile(t("accuracy"), percent(run.accuracy), t("accuracyNote")),
     tile(t("auroc"), percent(run.auroc, 1), t("aurocNote")),
     tile(t("ece"), percent(run.ece, 1), t("eceNote")),
   );
+}
+
+function answeredNote({ answered, own_target: own, abstain_below: least }) {
+  if (!answered) return "";
+  const right = percent(answered.accuracy);
+  return own === null ? t("answeredNote", right, percent(least)) : t("answeredOwn", right, chosenPercent(own));
 }
 
 const tile = (name, value, remark) => make(

@@ -19,13 +19,13 @@ export function showPolicy(next) {
   redraw();
 }
 
-/** The share of wrong answers that is allowed, or null where confidence decides. */
+/** The share of wrong answers that is allowed, or null where the run's own rule decides. */
 export const targetRisk = () => chosen()?.target_risk ?? null;
 
 /** What decides, in a few words. */
 function policyName() {
-  const target = chosen();
-  return target ? t("targetValue", chosenPercent(target.target_risk)) : t("targetNone");
+  const risk = targetRisk() ?? run.own_target;
+  return risk === null ? t("targetNone") : t("targetValue", chosenPercent(risk));
 }
 
 const chosen = () => run?.targets[Number(byId("target").value) - 1] ?? null;
@@ -37,7 +37,7 @@ function redraw() {
   byId("target-value").textContent = policyName();
   byId("target").setAttribute("aria-valuetext", policyName());
   byId("target-ticks").replaceChildren(...ticks(target));
-  byId("policy-words").replaceChildren(...(target ? ofTarget(target) : ofConfidence()), ...caveats());
+  byId("policy-words").replaceChildren(...(target ? ofTarget(target) : ofOwnRule()), ...caveats());
   byId("policy-figure").replaceChildren(...curveFigure(run.curve, share(target)));
 }
 
@@ -51,18 +51,19 @@ function ticks(target) {
   const few = run.targets.length < FEW_TICKS;
   return [null, ...run.targets].map((own, place) => {
     const isEnd = place === 0 || place === run.targets.length;
-    const name = own ? chosenPercent(own.target_risk) : t("targetTick");
+    const risk = own ? own.target_risk : run.own_target;
+    const name = risk === null ? t("targetTick") : chosenPercent(risk);
     const kind = [own === target && "chosen", own && !own.certified && "uncertified"].filter(Boolean).join(" ");
     return make("span", { class: kind || null }, few || isEnd ? name : "");
   });
 }
 
-function ofConfidence() {
-  const { answered, abstain_below: least } = run;
+function ofOwnRule() {
+  const { answered, abstain_below: least, own_target: own } = run;
   return [
     answered && make("p", { class: "headline" }, t("answersShare", percent(answered.share))),
     answered && answered.accuracy !== null && make("p", { class: "remark" }, t("onTest", percent(answered.accuracy))),
-    make("p", {}, t("byConfidence", percent(least))),
+    make("p", {}, own === null ? t("byConfidence", percent(least)) : t("byOwnTarget", chosenPercent(own))),
     run.targets.length === 0 && make("p", { class: "remark" }, t("noTargets")),
   ].filter(Boolean);
 }
@@ -84,7 +85,7 @@ function headline(target) {
   return target.coverage === null ? policyName() : t("answersShare", percent(target.coverage));
 }
 
-/** What the target costs in coverage, beside what is answered by confidence. */
+/** What the target costs in coverage, beside what is answered by the run's own rule. */
 function difference(target) {
   if (!run.answered || target.coverage === null) return "";
   const points = Math.round(100 * run.answered.share) - Math.round(100 * target.coverage);
