@@ -6,6 +6,7 @@ import pytest
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import differing_keys, flatten, load_config, parse_change, parse_config, with_changes
+from aspire_llm.data_config import SplitSizes
 from aspire_llm.errors import ConfigError
 
 
@@ -70,6 +71,19 @@ def test_every_number_is_finite(key: str, value: str) -> None:
 def test_no_number_is_beyond_what_a_run_computes_with(key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key}.*: got {10**21}; Input should be less than"):
         load_config(None, [(key, 10**21)])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("stage2.temperature", 1e-38), ("rivals.temperature", 0), ("stage2.length_penalty", -5)]
+)
+def test_no_number_is_below_what_a_run_computes_with(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{key}.*: got {value}; Input should be greater than or equal to"):
+        load_config(None, [(key, value)])
+
+
+@pytest.mark.parametrize("hundredths", range(1, 100))
+def test_a_share_is_of_as_many_questions_as_it_says(hundredths: int) -> None:
+    assert SplitSizes(test=hundredths / 100).counts(100)[0]["test"] == hundredths
 
 
 def test_a_seed_leaves_room_for_others() -> None:

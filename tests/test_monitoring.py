@@ -108,11 +108,27 @@ def test_labels_of_a_stream_with_repeated_ids_are_refused(run: Path, capsys: pyt
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.jsonl", '\ufeff{"id": "q3", "correct": false}\n\n{"id": "q4", "correct": null}\n\n'),
+        ("labels.json", '[{"id": "q3", "correct": "False"}, {"id": "q4", "correct": null}]'),
+    ],
+)
+def test_labels_are_read_as_data_are(run: Path, capsys: pytest.CaptureFixture[str], name: str, content: str) -> None:
+    labels = run.parent / name
+    labels.write_text(content, encoding="utf-8")
+    assert watched(run, answers(30, 1), "--labelled", str(labels)) == 0
+    assert "1 of 1 answers wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ('{"id": "other", "correct": true}', "labels of 1 questions that are not among the predictions: 'other'"),
-        ('{"id": "q1", "correct": "yes"}', "correct must be true or false, got 'yes'"),
+        ('{"id": "q1", "correct": "yes"}', "'correct' must be true or false, got 'yes'"),
         ('{"id": "q1"}', "'correct' is missing"),
+        ('{"correct": true}', "'id' is missing"),
+        ("{", "labels.jsonl, row 1:"),
     ],
 )
 def test_labels_that_do_not_fit(run: Path, capsys: pytest.CaptureFixture[str], content: str, said: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from ast import literal_eval
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from aspire_llm.commands import calibrate
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import with_changes
 from aspire_llm.errors import ConfigError, RunDirectoryError
+from aspire_llm.results.calibration import CALIBRATION
+from aspire_llm.rundir.directory import RunDirectory
 from aspire_llm.selection import RiskTarget
 from aspire_llm.sharing import export_run, import_run
 
@@ -69,6 +72,29 @@ def test_no_question_and_no_place_of_this_machine_is_in_it(
     assert question not in texts(exported)
     assert str(data_file.parent) not in texts(exported)
     assert question in texts(export_run(certified, tmp_path / "whole", with_questions=True))
+
+
+def test_where_the_calibration_questions_lay_is_nobody_s_concern(certified: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(certified, tmp_path / "run")
+    CALIBRATION.write(run, replace(CALIBRATION.read(run), source="/of/my/own/patients.jsonl"))
+    shared = export_run(run, tmp_path / "shared")
+    assert CALIBRATION.read(shared).source == "patients.jsonl"
+    assert all(b"/of/my/own" not in own.read_bytes() for own in shared.rglob("*") if own.is_file())
+
+
+@pytest.mark.parametrize("model", ["./none", "~/none", "/none/there"])
+def test_a_model_that_is_not_where_it_is_said_to_be(exported: Path, tmp_path: Path, model: str) -> None:
+    with pytest.raises(ConfigError, match="no file or folder of that name"):
+        import_run(str(exported), tmp_path / "new", model=model)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_import_finds_its_model_from_any_folder(
+    exported: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model_folder.parent)
+    taken = import_run(str(exported), tmp_path / "taken", model=model_folder.name)
+    assert RunDirectory.open(taken).config.model == str(model_folder)
 
 
 def test_the_card_says_what_it_is_with_its_figures_and_promises(exported: Path, config: RunConfig) -> None:

@@ -73,8 +73,8 @@ class SamplingConfig(Section):
     decoder: Literal["beam", "sample"] = "beam"
     num_beams: Count = 10
     max_new_tokens: Count = 32
-    length_penalty: float = Field(default=0.0, ge=-10, le=10)  # beyond, no float holds length ** penalty
-    temperature: float = Field(default=1.0, gt=0)
+    length_penalty: float = Field(default=0.0, ge=-4, le=10)  # beyond, long answers score as if there were none
+    temperature: float = Field(default=1.0, ge=1e-3)  # below, logits over it may be beyond all floats
     batch_size: Count = 8
     folds: Count = 1
     held_out: float = Field(default=0.0, ge=0, lt=1)
@@ -166,7 +166,7 @@ class RivalsConfig(Section):
 
     untuned: bool = True
     num_samples: Count = 10
-    temperature: float = Field(default=0.5, gt=0)
+    temperature: float = Field(default=0.5, ge=1e-3)
     nli_model: str | None = None
     p_true_examples: CountOrZero = 0
     judge: Path | None = None

@@ -47,7 +47,7 @@ class SplitSizes(Section):
         """
         sizes = {split: getattr(self, split.value) for split in Split if split not in without}
         counts = {
-            split: size if isinstance(size, int) else int(size * num_questions)
+            split: size if isinstance(size, int) else int(size * num_questions + 1e-9)  # 0.29 of 100 is 29
             for split, size in sizes.items()
             if size is not None
         }

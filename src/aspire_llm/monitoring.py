@@ -4,15 +4,15 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from aspire_llm.data.validation import read_flag
+from aspire_llm.data.files import read_rows
+from aspire_llm.data.problems import Problem
+from aspire_llm.data.validation import InvalidValueError, read_flag
 from aspire_llm.errors import ConfigError, DataError, RunDirectoryError
 from aspire_llm.records import Prediction, Question
 from aspire_llm.results.calibration import CALIBRATION, stored_rule
-from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PREDICTIONS, outcome_file
+from aspire_llm.results.predictions import CALIBRATION_PREDICTIONS, LABELLED_PREDICTIONS, Outcome, outcome_file
 from aspire_llm.rundir.directory import RunDirectory
-from aspire_llm.rundir.files import Lines
 from aspire_llm.selection import RiskTarget
 from aspire_llm.selection.drift import LEVEL, Watch, first_of_each, watch_risk, watch_values
 
@@ -25,8 +25,8 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
     Args:
         run: A finished run.
         source: What `aspire-llm predict` wrote for live questions, in the order in which they came.
-        labelled: Lines with `id` and `correct` of some of them, in the order in which they were labelled; None where
-            the predictions hold what is known.
+        labelled: Rows with `id` and `correct` of some of them, JSON Lines, JSON or Parquet, in the order in which they were
+            labelled; None where the predictions hold what is known.
         target_risk: The promised share of wrong answers among those given; None for the one that decided.
 
     Raises:
@@ -39,7 +39,7 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
     calibration = [rule.decide_again(own) for own in stored.read(run)]
     if len(calibration) < MIN_CALIBRATION:
         raise RunDirectoryError(f"{run} has {len(calibration)} calibration answers; it takes {MIN_CALIBRATION}")
-    live = [own for own in _read(outcome_file(source.name), source) if isinstance(own, Prediction)]
+    live = [own for own in _read(source) if isinstance(own, Prediction)]
     if not live:
         raise DataError(f"{source} holds no predictions")
     before, now = (first_of_each(part, _question) for part in (calibration, live))
@@ -47,10 +47,7 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
         _sentence("scores", ("have shifted", "have shifted"), before, now, lambda own: own.scored.selection_score),
         _sentence("questions", ("are new", "are all alike"), before, now, lambda own: own.novelty),
     ]
-    marks = None
-    if labelled is not None:
-        marks = [mark for mark in _read(_LABELS, labelled) if mark["correct"] is not None]  # not of all lines
-    risk = _risk(live, marks, target_risk)
+    risk = _risk(live, None if labelled is None else _marks(labelled), target_risk)
     about = f"{_counted(live, now, 'live')} against {_counted(calibration, before, 'calibration')}"
     return "\n".join([f"{about}; an alarm is false once in {1 / LEVEL:.0f} streams:", *filter(None, [*found, risk])])
 
@@ -81,12 +78,12 @@ def _sentence(
     return _said(watch, what, verdicts[own > theirs], f"median {own:.3g}, at calibration {theirs:.3g}")
 
 
-def _risk(live: Sequence[Prediction], marks: Sequence[Mapping[str, Any]] | None, target: float | None) -> str | None:
+def _risk(live: Sequence[Prediction], marks: Mapping[str, bool] | None, target: float | None) -> str | None:
     """What is known of wrong answers among those given."""
     if marks is None:
         judged = [(own, not own.correct) for own in live if own.correct is not None]
     else:
-        judged = _marked(live, {mark["id"]: mark["correct"] for mark in marks})  # the last of a question counts
+        judged = _marked(live, marks)
     answered = first_of_each([own for own in judged if not own[0].abstained], lambda own: own[0].question)
     wrong = [is_wrong for _, is_wrong in answered]
     if not wrong:
@@ -119,17 +116,30 @@ def _said(watch: Watch, what: str, verdict: str, figures: str) -> str:
     return f"  {what} {verdict}: alarm at number {watch.alarm} (evidence {watch.peak:.3g}; {figures})"
 
 
-def _mark(line: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"id": str(line["id"]), "correct": read_flag(line["correct"], "correct")}
+def _marks(path: Path) -> dict[str, bool]:
+    """Whether answers are right, by the ids of their questions, as they come; of two marks of one the last counts.
+
+    Raises:
+        DataError: The file cannot be read, or a row lacks one of the two.
+    """
+    marks: dict[str, bool] = {}
+    for row in read_rows(path):
+        if isinstance(row, Problem):
+            raise DataError(str(row))
+        try:
+            if missing := [name for name in ("id", "correct") if name not in row.record]:
+                raise InvalidValueError(f"'{missing[0]}' is missing")
+            correct = read_flag(row.record["correct"], "'correct'")
+        except InvalidValueError as error:
+            raise DataError(f"{path}, row {row.number}: {error}") from error
+        if correct is not None:  # not every row has one
+            marks[str(row.record["id"])] = correct
+    return marks
 
 
-_LABELS: Lines[Mapping[str, Any]] = Lines("", "label", dict, _mark)
-
-
-def _read(lines: Lines[Any], path: Path) -> list[Any]:
-    """The records of a file that is no part of a run."""
+def _read(path: Path) -> list[Outcome]:
+    """What became of questions, in a file that is no part of a run."""
     try:
-        return Lines(path.name, lines.holds, lines.to_json, lines.from_json).read(path.parent)
+        return outcome_file(path.name).read(path.parent)
     except RunDirectoryError as error:
-        what = "that aspire-llm predict writes" if lines is not _LABELS else "with id and correct"
-        raise DataError(f"{path} holds no lines {what}: {error}") from error
+        raise DataError(f"{path} holds no lines that aspire-llm predict writes: {error}") from error

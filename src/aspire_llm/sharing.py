@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aspire_llm.config import RunConfig
-from aspire_llm.config_files import parse_config, read_yaml, with_changes
+from aspire_llm.config_files import parse_config, paths_of, read_yaml, with_changes
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.lm.model_files import check_model, read_template
@@ -88,6 +88,8 @@ def export_run(
         provenance = PROVENANCE.read(run)
         source = os.path.basename(provenance.data.source)
         PROVENANCE.write(new, replace(provenance, data=replace(provenance.data, source=source)))
+        if (calibrated := CALIBRATION.read(run)).source is not None:
+            CALIBRATION.write(new, replace(calibrated, source=os.path.basename(calibrated.source)))
         write_text(new / CARD, _card(new, folder.name, config))
     if push is not None:
         _push(folder, push)
@@ -106,7 +108,7 @@ def import_run(source: str, folder: Path, *, model: str | None = None) -> Path:
         The folder.
 
     Raises:
-        ConfigError: The folder is there, or the chat template is not.
+        ConfigError: The folder is there, or the chat template or the model is not.
         RunDirectoryError: The source is no exported run, or another model is given than it was made with.
     """
     with _fetched(source) as found:
@@ -114,7 +116,7 @@ def import_run(source: str, folder: Path, *, model: str | None = None) -> Path:
             raise RunDirectoryError(f"{source} is no exported run ({missing[0]} is missing)")
         config = parse_config(read_yaml(found / CONFIG))
         if model is not None:
-            config = with_changes(config, [("model", model)])
+            config = _with_model(config, model)
         with _appearing(folder) as new:
             template = config.prompts.template
             for name in (*_SHARED, *([str(template)] if is_own_template(template) else [])):
@@ -129,6 +131,15 @@ def import_run(source: str, folder: Path, *, model: str | None = None) -> Path:
                 check_model(new, own)
             Fitted.read(new, own)  # whatever is broken is found now
     return folder
+
+
+def _with_model(config: RunConfig, model: str) -> RunConfig:
+    """With the base model where it is here, whatever folder a command is given in later."""
+    given = with_changes(config, [("model", model)])
+    whole = paths_of(given).get("model", model)
+    if os.path.isabs(whole) and not os.path.exists(whole):
+        raise ConfigError(f"--model {model}: there is no file or folder of that name; say where the model is")
+    return with_changes(given, [("model", whole)])
 
 
 @contextmanager
