@@ -25,8 +25,8 @@ def drift(run: Path, source: Path, labelled: Path | None = None, target_risk: fl
     Args:
         run: A finished run.
         source: What `aspire-llm predict` wrote for live questions, in the order in which they came.
-        labelled: Rows with `id` and `correct` of some of them, JSON Lines, JSON or Parquet, in the order in which they were
-            labelled; None where the predictions hold what is known.
+        labelled: Rows with `id` and `correct` of some of them (JSON Lines, JSON or Parquet), in the order in which they
+            were labelled; None where the predictions hold what is known.
         target_risk: The promised share of wrong answers among those given; None for the one that decided.
 
     Raises:

@@ -42,7 +42,7 @@ def metadata_of(record: Record) -> Record:
     if "selection_score" in record:  # a line that was predicted: its columns are about an answer
         return known
     own = {name: value for name, value in record.items() if name not in _COLUMNS and not name.startswith(_FLATTENED)}
-    return own | known
+    return {**own, **known}
 
 
 def _answers(answer: object, answers: object) -> object:
