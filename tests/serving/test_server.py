@@ -347,9 +347,13 @@ def test_an_address_that_cannot_be_had_is_an_error_before_anything_is_loaded(
             serve([certified], ServerSettings(host=host, port=port))
 
 
-@pytest.mark.parametrize("error", [ModelError("no such weights"), RuntimeError("out of memory")])
+class Panic(BaseException):
+    """As tokenizers end with that are damaged: no Exception."""
+
+
+@pytest.mark.parametrize("error", [ModelError("no such weights"), RuntimeError("out of memory"), Panic("no such map")])
 def test_a_run_that_cannot_be_loaded_ends_the_server(
-    certified: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    certified: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def fails(*_: Any, **__: Any) -> None:
         time.sleep(0.3)  # the server listens by then

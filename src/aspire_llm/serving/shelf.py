@@ -27,7 +27,7 @@ class Shelf:
         self._models: Mapping[str, ServedModel] | None = None
         self._loader: threading.Thread | None = None
         self.closing = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
     @property
     def models(self) -> Mapping[str, ServedModel]:
@@ -77,7 +77,9 @@ class Shelf:
         self._loader.start()
         try:
             self._models = await asyncio.wrap_future(loaded)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # a panic of the tokenizer's is no Exception
             self.failure = error
 
     def _load_into(self, loaded: "Future[Mapping[str, ServedModel]]") -> None:
