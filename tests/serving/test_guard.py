@@ -110,7 +110,6 @@ def test_a_body_that_does_not_come_is_given_up(locked: Live) -> None:
         b'{"questions": []}',
         b'{"questions": [["Who?"]]}',
         b'{"questions": ["Who?"], "candidates": -1}',
-        b'{"questions": ["\\u0000"]}',
     ],
 )
 def test_what_is_no_request_is_a_400(locked: Live, body: bytes) -> None:

@@ -6,6 +6,7 @@ import math
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -37,17 +38,16 @@ def serve(runs: Sequence[str | Path], settings: ServerSettings, *, device: str |
 
     Raises:
         AspireError: A run cannot be loaded, or the host or the port cannot be had.
-        KeyboardInterrupt: SIGINT came while a run was loaded, which a thread goes on with.
+        KeyboardInterrupt: It is to end while a run is loaded, which a thread goes on with.
     """
     for run in runs:
         RunDirectory.open(find_run(run))  # that there is none is said before anything listens
     _log_to_stderr()
     server = Server(runs, settings, device=device)
-    try:
+    with suppress(KeyboardInterrupt):  # raised again once all is answered
         server.run()
-    except KeyboardInterrupt:  # raised again once all is answered
-        if server.shelf.is_loading:
-            raise
+    if server.shelf.is_loading:
+        raise KeyboardInterrupt
     if server.shelf.failure is not None:
         raise server.shelf.failure
 
