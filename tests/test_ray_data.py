@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,11 @@ def rows_of(output: Path) -> list[dict[str, Any]]:
 
 def written(output: Path) -> int:
     """How many rows a later try takes for written."""
-    parts = output.parent.glob(f"{output.name}.*.checkpoint/*.parquet")
-    return sum(pyarrow.parquet.read_metadata(part).num_rows for part in parts)
+    rows = 0
+    for part in output.parent.glob(f"{output.name}.*.checkpoint/*.parquet"):
+        with suppress(pyarrow.ArrowInvalid):  # it is being written
+            rows += pyarrow.parquet.read_metadata(part).num_rows
+    return rows
 
 
 def wait_for_rows(process: "subprocess.Popen[bytes]", output: Path) -> None:
