@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import tiny_config
 from scipy.stats import binom
 
 from aspire_llm.cli import main
@@ -17,6 +18,12 @@ from aspire_llm.pipeline import run
 from aspire_llm.planning import is_long, plan_run
 from aspire_llm.planning.costs import Cost, Job
 from aspire_llm.selection.risk_tests import RiskTarget
+
+
+@pytest.fixture
+def config(model_folder: Path, data_file: Path) -> RunConfig:
+    """With LoRA; the kind of adapter tells in what is counted alone."""
+    return tiny_config("lora", model_folder, data_file)
 
 
 def test_a_miniature_has_the_first_layers_and_no_weight_of_the_model(config: RunConfig) -> None:
@@ -39,7 +46,9 @@ def test_costs_go_on_in_a_straight_line() -> None:
     assert two.towards(Cost(2.0, None), depth=1.0).peak is None
 
 
-def test_a_plan_counts_what_the_run_does(config: RunConfig) -> None:
+@pytest.mark.parametrize("adapter", ["soft_prompt", "lora"])
+def test_a_plan_counts_what_the_run_does(adapter: str, model_folder: Path, data_file: Path) -> None:
+    config = tiny_config(adapter, model_folder, data_file)
     plan = plan_run(config)
     assert [stage.name for stage in plan.stages] == ["stage1", "stage2", "states", "stage3", "prediction"]
     assert plan.parameters == load_backbone(config.model).num_parameters

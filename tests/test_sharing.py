@@ -20,6 +20,7 @@ from aspire_llm.config_files import with_changes
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.results.calibration import CALIBRATION
 from aspire_llm.rundir.directory import RunDirectory
+from aspire_llm.rundir.provenance import PROVENANCE
 from aspire_llm.selection import RiskTarget
 from aspire_llm.sharing import export_run, import_run
 
@@ -111,6 +112,35 @@ def test_the_card_says_what_it_is_with_its_figures_and_promises(exported: Path, 
     assert "40 train, 10 validation, 30 calibration, 30 test" in card
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"path": "/of/mine/a.jsonl"}, "a.jsonl"),
+        ({"name": "hf:rajpurkar/squad:plain"}, "hf:rajpurkar/squad:plain"),
+        ({"train": "/of/mine/a.jsonl", "test": "/of/mine/b.csv"}, "train a.jsonl, test b.csv"),
+        (
+            {"train": "hf:rajpurkar/squad", "test": "name:squad:validation"},
+            "train hf:rajpurkar/squad, test name:squad:validation",
+        ),
+    ],
+)
+def test_it_says_what_it_learned_from_and_not_where_that_was(
+    certified: Path, tmp_path: Path, data: dict[str, str], said: str
+) -> None:
+    folder = shutil.copytree(certified, tmp_path / "run")
+    config = with_changes(
+        RunDirectory.open(folder).config, [("data.path", None), *((f"data.{k}", v) for k, v in data.items())]
+    )
+    (folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    provenance = PROVENANCE.read(folder)
+    PROVENANCE.write(folder, replace(provenance, data=replace(provenance.data, source=config.data.source)))
+    shared = export_run(folder, tmp_path / "shared")
+    assert PROVENANCE.read(shared).data.source == said
+    assert f"questions like those of `{said}`" in (shared / "README.md").read_text(encoding="utf-8")
+    assert RunDirectory.open(shared).config.data.source == said
+    assert all(b"/of/mine" not in own.read_bytes() for own in shared.rglob("*") if own.is_file())
+
+
 def test_an_import_is_a_run_wherever_its_model_is(
     exported: Path, certified: Path, model_folder: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +172,9 @@ def test_a_chat_template_is_shared_with_its_run(config: RunConfig, tmp_path: Pat
     template = tmp_path / "mine.jinja"
     template.write_text(
         "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|endoftext|>\n{% endfor %}"
-        "{% if add_generation_prompt %}assistant: {% endif %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}\n",
+        encoding="utf-8-sig",
+        newline="\r\n",  # as other systems end lines; the run knows the file by its bytes
     )
     own = with_changes(config, [("prompts.format", "chat"), ("prompts.template", str(template))])
     run(own, tmp_path / "run")

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config, paths_of, read_yaml, with_changes
+from aspire_llm.data import without_folder
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError, RunDirectoryError
 from aspire_llm.lm.model_files import check_model, read_template
@@ -86,10 +87,9 @@ def export_run(
         config = _without_places(with_changes(directory.config, changes))
         (new / CONFIG).write_text(config.to_yaml(), encoding="utf-8")
         provenance = PROVENANCE.read(run)
-        source = os.path.basename(provenance.data.source)
-        PROVENANCE.write(new, replace(provenance, data=replace(provenance.data, source=source)))
+        PROVENANCE.write(new, replace(provenance, data=replace(provenance.data, source=config.data.source)))
         if (calibrated := CALIBRATION.read(run)).source is not None:
-            CALIBRATION.write(new, replace(calibrated, source=os.path.basename(calibrated.source)))
+            CALIBRATION.write(new, replace(calibrated, source=without_folder(calibrated.source)))
         write_text(new / CARD, _card(new, folder.name, config))
     if push is not None:
         _push(folder, push)
@@ -176,9 +176,11 @@ def _copy_template(config: RunConfig, folder: Path) -> list[tuple[str, object]]:
     template = config.prompts.template
     if template is None:
         return []
-    text = read_template(template)
+    read_template(template)
     (folder / TEMPLATES).mkdir()
-    write_text(folder / TEMPLATES / template.name, text)
+    shutil.copyfile(
+        os.path.expanduser(template), folder / TEMPLATES / template.name
+    )  # byte for byte: its digest is the run's
     return [("prompts.template", f"{TEMPLATES}/{template.name}")]
 
 
@@ -186,7 +188,7 @@ def _without_places(config: RunConfig) -> RunConfig:
     """The same without where the data, and what answering takes no more, were on the machine that it was made on."""
     data = config.data
     places = {name: getattr(data, name) for name in ("path", "train", "validation", "calibration", "test")}
-    changes = [(f"data.{name}", os.path.basename(str(place))) for name, place in places.items() if place is not None]
+    changes = [(f"data.{name}", without_folder(place)) for name, place in places.items() if place is not None]
     answering = [("offload_folder", None), ("rivals.judge", None), ("rivals.nli_model", None)]
     return with_changes(config, [*changes, *answering])
 

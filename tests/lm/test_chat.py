@@ -16,7 +16,7 @@ from aspire_llm.errors import ConfigError, ModelError, RunDirectoryError
 from aspire_llm.lm.chat import ChatPrompts
 from aspire_llm.lm.loading import load_backbone
 from aspire_llm.lm.model import Backbone
-from aspire_llm.lm.model_files import model_digest
+from aspire_llm.lm.model_files import model_digest, read_template
 from aspire_llm.lm.text import control_tokens
 from aspire_llm.lm.tokenization import Encoder
 from aspire_llm.records import Question
@@ -239,6 +239,12 @@ def test_a_template_that_is_none_is_one_line(
     assert f"prompts.template {path}" in error[0]
     assert said in error[0]
     assert not output.exists()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_template(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jinja"
+    path.write_text(INST, encoding="utf-8-sig")
+    assert read_template(path) == INST
 
 
 def test_no_template_there(data_file: Path, model_folder: Path, tmp_path: Path, capsys) -> None:

@@ -1,5 +1,6 @@
 """Stored answers are those to the questions in their order, or nothing is computed from them."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,9 @@ FILES = (
     *("calibration_predictions.jsonl", "validation_predictions.jsonl"),
 )
 CALIBRATE = ["--target-risk", "0.4"]
+HOWS = ["lost", "twice", "swapped", "the first lost"]
+# Tried each time: one way in every file, and every way in one file.
+QUICK = {*((name, HOWS[0]) for name in FILES), *((FILES[0], how) for how in HOWS)}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +68,10 @@ def told(run: Path, name: str) -> list[dict]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("how", ["lost", "twice", "swapped", "the first lost"])
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow) for pair in itertools.product(FILES, HOWS)],
+)
 def test_a_line_that_is_not_where_it_was_is_told_and_nothing_follows_from_it(
     capsys, run: Path, answered: Path, arguments: list[str], name: str, how: str
 ) -> None:

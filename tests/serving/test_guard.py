@@ -55,9 +55,10 @@ def test_a_file_without_a_key_that_can_be_sent_is_refused(content: str, tmp_path
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match="--api-key-file"):
         ApiKeys.read(path)
-    path.write_text("# ours\none\n two \n", encoding="utf-8")
-    keys = ApiKeys.read(path)
-    assert [keys.accept(key) for key in ("one", "two", "# ours", "")] == [True, True, False, False]
+    for first in ("# ours\none", "one", "\ufeffone", "\ufeff# ours\r\none"):
+        path.write_text(f"{first}\n two \n", encoding="utf-8")
+        keys = ApiKeys.read(path)
+        assert [keys.accept(key) for key in ("one", "two", "# ours", "")] == [True, True, False, False]
 
 
 @pytest.mark.parametrize(

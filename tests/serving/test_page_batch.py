@@ -84,6 +84,15 @@ def test_rows_are_read(watched: Watched) -> None:
             ["c"],
             [(1, "rowBadContext"), (2, "rowBadId")],
         ),
+        (
+            r'{"question":"\ud83d"}'
+            + "\n"
+            + r'{"question":"a","context":"\ude00"}'
+            + "\n"
+            + r'{"question":"\ud83d\ude00"}',
+            ["😀"],
+            [(1, "rowNotText"), (2, "rowNotText")],
+        ),
         ("context\tquestion\n\ta, b\n", ["a, b"], []),
         ('question\n"a""b\nc"\n"d', ['a"b\nc'], [(4, "rowOpenQuote")]),
         ('question\n"a\nb\nc\n', ["b", "c"], [(2, "rowOpenQuote")]),

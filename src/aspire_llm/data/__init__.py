@@ -5,7 +5,7 @@ from aspire_llm.data.problems import DataReport, Problem
 from aspire_llm.data.prompts import chat_turns, example_turns, render_examples, render_prompt
 from aspire_llm.data.reading import check_data, load_marked, load_questions, read_row
 from aspire_llm.data.run_data import load_splits
-from aspire_llm.data.sources import find_path, is_read_with, plain_name
+from aspire_llm.data.sources import find_path, is_read_with, plain_name, without_folder
 from aspire_llm.data.splits import split_questions
 from aspire_llm.data.streaming import QuestionStream
 from aspire_llm.data.validation import asked_text
@@ -30,4 +30,5 @@ __all__ = [
     "render_examples",
     "render_prompt",
     "split_questions",
+    "without_folder",
 ]

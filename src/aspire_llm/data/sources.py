@@ -59,6 +59,11 @@ def plain_name(source: str) -> str:
     return source.removeprefix(_AS_NAME)
 
 
+def without_folder(source: str | Path) -> str:
+    """What a source is called on any machine: a name as it is, of a path its last part."""
+    return str(source) if isinstance(source, str) and _is_name(plain_name(source)) else os.path.basename(source)
+
+
 def is_read_with(path: Path, source: Path) -> bool:
     """Whether a file is, or would be once it is written, among those that are read of a file or a folder."""
     if not source.is_dir():

@@ -122,13 +122,13 @@ def model_digest(model: str | Path, prompts: PromptsConfig | None = None) -> str
 
 
 def read_template(path: Path) -> str:
-    """The chat template in a file of the user's.
+    """The chat template in a file of the user's, without a byte order mark.
 
     Raises:
         ConfigError: It cannot be read.
     """
     try:
-        return Path(os.path.expanduser(path)).read_text(encoding="utf-8")
+        return Path(os.path.expanduser(path)).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(f"prompts.template {path}: cannot read it ({error.strerror}); give a Jinja file") from error
     except UnicodeDecodeError as error:

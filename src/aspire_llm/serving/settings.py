@@ -32,7 +32,7 @@ class ApiKeys:
             ConfigError: It cannot be read, or holds no key, or one that no header can carry.
         """
         try:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, ValueError) as error:
             raise ConfigError(f"--api-key-file {path}: cannot read it as UTF-8 text ({error})") from error
         keys = tuple(line for line in lines if line and not line.startswith("#"))

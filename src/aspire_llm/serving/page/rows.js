@@ -48,6 +48,7 @@ function ofObject(value) {
   if (typeof question !== "string" || !question.trim()) return { key: "rowNoQuestion" };
   if (context !== null && typeof context !== "string") return { key: "rowBadContext" };
   if (id !== null && typeof id !== "string" && typeof id !== "number") return { key: "rowBadId" };
+  if (![question, context ?? "", String(id)].every((text) => text.isWellFormed())) return { key: "rowNotText" };
   return { question, context: context?.trim() ? context : null, id: id === null || id === "" ? null : String(id) };
 }
 

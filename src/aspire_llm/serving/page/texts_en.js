@@ -91,6 +91,7 @@ export const en = {
   rowNoQuestion: "no question",
   rowBadContext: "the context is no text",
   rowBadId: "the id is no text",
+  rowNotText: "a character is cut in half (half of a surrogate pair)",
   rowTooLong: (cells, columns) => `${cells} cells for ${columns} columns; a cell with commas needs quotes`,
   rowOpenQuote: "a quote is not closed",
   rowAfterQuote: "text behind a closing quote",

@@ -91,6 +91,7 @@ export const ko = {
   rowNoQuestion: "질문이 없습니다",
   rowBadContext: "context가 텍스트가 아닙니다",
   rowBadId: "id가 텍스트가 아닙니다",
+  rowNotText: "글자 하나가 반으로 잘려 있습니다(대리 쌍의 한쪽)",
   rowTooLong: (cells, columns) => `열은 ${columns}개인데 칸이 ${cells}개입니다. 쉼표가 든 칸은 따옴표로 묶으세요`,
   rowOpenQuote: "따옴표가 닫히지 않았습니다",
   rowAfterQuote: "닫는 따옴표 뒤에 글자가 있습니다",
