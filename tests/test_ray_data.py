@@ -142,15 +142,23 @@ def test_tables_and_json_lines_are_read_and_another_input_takes_another_folder(
 @pytest.mark.slow
 def test_rows_without_ids_and_folders_with_something_else_are_refused(finished: Path, tmp_path: Path) -> None:
     source, other = tmp_path / "q.parquet", tmp_path / "other"
-    pyarrow.parquet.write_table(pa.table({"question": ["Where was it built?"]}), source)
+    pyarrow.parquet.write_table(pa.table({"id": ["a"], "question": ["Where was it built?"]}), source)
     other.mkdir()
     (other / "mine.txt").write_text("kept")
     process = started(finished, source, other)
     assert "is not empty" in process.communicate()[1].decode()
     assert process.returncode == 2
-    process = started(finished, source, tmp_path / "answers")
-    assert "every row needs an 'id' by which it is known, a text or a whole number" in process.communicate()[1].decode()
-    assert process.returncode == 2
+    for ids, said in (
+        (None, "every row needs an 'id' by which it is known, a text or a whole number"),
+        (["a", "b", None], "every row needs an 'id' by which it is known; one has none"),
+        (["a", "b", "a"], "the id 'a' stands on two rows; ids must be unique"),
+        ([1, 2, 2], "the id 2 stands on two rows"),
+    ):
+        pyarrow.parquet.write_table(pa.table(({"id": ids} if ids else {}) | {"question": ["Where is it?"] * 3}), source)
+        process = started(finished, source, tmp_path / "answers")
+        assert said in process.communicate()[1].decode()
+        assert process.returncode == 2
+        assert not (tmp_path / "answers").exists()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aspire_llm.answering import FileSummary
 from aspire_llm.data import Problem, read_row
 from aspire_llm.data.arrow_rows import arrow_records
+from aspire_llm.data.hash_set import HashSet
 from aspire_llm.demo import find_run
 from aspire_llm.errors import ConfigError, DataError
 from aspire_llm.lm.model_files import check_model
@@ -76,7 +77,7 @@ def predict_with_ray(
     Raises:
         ConfigError: Ray is not installed, the target was not certified, or the folder holds something else or lies in
             that of the questions, or in a run.
-        DataError: The rows cannot be read, or have no ids.
+        DataError: The rows cannot be read, or one has no id, or that of another.
     """
     if find_spec("ray") is None:
         raise ConfigError("--engine ray needs a package; pip install 'aspire-llm[ray]'")
@@ -98,13 +99,15 @@ def predict_with_ray(
     if not _holds(output):
         _remove(checkpoint)  # of answers that were taken away
     _join(workers)
+    names = [name for name, *_ in files]
+    _check_ids(source, _read(source, names))
     context = ray.data.DataContext.get_current()
     context.checkpoint_config = ray.data.checkpoint.CheckpointConfig(
         id_column=_ID, checkpoint_path=checkpoint, delete_checkpoint_on_success=False
     )
     try:
         size = BATCHES_AT_ONCE * config.stage2.batch_size
-        rows = _read(source, [name for name, *_ in files]).repartition(target_num_rows_per_block=_PARTS_A_FILE * size)
+        rows = _read(source, names).repartition(target_num_rows_per_block=_PARTS_A_FILE * size)
         answered = rows.map_batches(
             _Worker,
             fn_constructor_args=(run, target_risk, per, layout),
@@ -194,6 +197,17 @@ def _read(source: str, names: Sequence[str]) -> Any:
         found = "there is none" if of_ids is None else f"its type is {of_ids}"
         raise DataError(f"{source}: every row needs an {_ID!r} by which it is known, a text or a whole number; {found}")
     return rows
+
+
+def _check_ids(source: str, rows: Any) -> None:
+    """That each row has an id of its own: one that is written is known by it alone."""
+    met = HashSet()
+    for batch in rows.select_columns([_ID]).iter_batches(batch_format="pyarrow"):
+        for own in batch[_ID].to_pylist():
+            if own is None:
+                raise DataError(f"{source}: every row needs an {_ID!r} by which it is known; one has none")
+            if not met.add(str(own)):
+                raise DataError(f"{source}: the id {own!r} stands on two rows; ids must be unique")
 
 
 def _whole(place: str) -> str:
