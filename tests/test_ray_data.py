@@ -161,6 +161,30 @@ def test_rows_without_ids_and_folders_with_something_else_are_refused(finished: 
         assert not (tmp_path / "answers").exists()
 
 
+@needs_ray
+@pytest.mark.slow
+def test_what_ray_cannot_read_or_write_is_one_line(finished: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.parquet"
+    pyarrow.parquet.write_table(pa.table({"id": ["a"], "question": ["Where is it?"]}), whole)
+    for name, content in (
+        ("q.parquet", whole.read_bytes()[:-9]),
+        ("q.jsonl", b'{"id": "a", "question": "Where?"}\n{"id": "b", "question":\n'),
+        ("q.csv", b"id,question\na,Where?\nb,Where?,now\n"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        process = started(finished, tmp_path / name, tmp_path / "answers")
+        said = process.communicate()[1].decode().splitlines()
+        assert process.returncode == 2
+        assert said[-1].startswith(f"aspire-llm: {tmp_path / name}: cannot be read (")
+        assert not (tmp_path / "answers").exists()
+    (tmp_path / "file").write_text("kept")
+    process = started(finished, whole, tmp_path / "file" / "answers")
+    said = process.communicate()[1].decode().splitlines()
+    assert process.returncode == 2
+    assert str(tmp_path / "file") in said[-1]
+    assert said[-1].startswith("aspire-llm: ")
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [
@@ -169,6 +193,7 @@ def test_rows_without_ids_and_folders_with_something_else_are_refused(finished: 
         ("file://{questions}/answers", "would be read with"),
         ("{link}/below/answers", "would be read with"),
         ("{run}/answers", "lies inside the run"),
+        ("foo://bucket/answers", "foo://bucket/answers: no storage that pyarrow knows"),
     ],
 )
 def test_answers_lie_neither_among_the_questions_nor_in_a_run(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from aspire_llm.config import MODEL_NAMES, RunConfig
 from aspire_llm.data_config import DATA_NAMES
-from aspire_llm.errors import ConfigError
+from aspire_llm.errors import ConfigError, first_line
 from aspire_llm.records import Split
 
 
@@ -139,8 +139,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except _MisreadError as error:
         raise ConfigError(f"{path}, line {error.line}: {error.problem}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path}: not valid YAML ({reason})") from error
+        raise ConfigError(f"{path}: not valid YAML ({first_line(error)})") from error
     if settings is None:
         return {}
     if not isinstance(settings, dict):

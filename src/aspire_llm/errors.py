@@ -27,3 +27,9 @@ class ProcessLostError(AspireError, RuntimeError):
 
 class RunDirectoryError(AspireError, RuntimeError):
     """A run directory lacks a file, holds a broken one, or belongs to another configuration."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says in its first line, or its name: messages of this package are one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -8,7 +8,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from aspire_llm.data import Problem, read_row
 from aspire_llm.data.arrow_rows import arrow_records
 from aspire_llm.data.hash_set import HashSet
 from aspire_llm.demo import find_run
-from aspire_llm.errors import ConfigError, DataError
+from aspire_llm.errors import AspireError, ConfigError, DataError, first_line
 from aspire_llm.lm.model_files import check_model
 from aspire_llm.methods.answer_set import BATCHES_AT_ONCE
 from aspire_llm.processes import process_count
@@ -77,7 +78,7 @@ def predict_with_ray(
     Raises:
         ConfigError: Ray is not installed, the target was not certified, or the folder holds something else or lies in
             that of the questions, or in a run.
-        DataError: The rows cannot be read, or one has no id, or that of another.
+        DataError: The rows cannot be read, or one has no id, or that of another; or Ray or a storage gave up.
     """
     if find_spec("ray") is None:
         raise ConfigError("--engine ray needs a package; pip install 'aspire-llm[ray]'")
@@ -100,12 +101,9 @@ def predict_with_ray(
         _remove(checkpoint)  # of answers that were taken away
     _join(workers)
     names = [name for name, *_ in files]
-    _check_ids(source, _read(source, names))
-    context = ray.data.DataContext.get_current()
-    context.checkpoint_config = ray.data.checkpoint.CheckpointConfig(
-        id_column=_ID, checkpoint_path=checkpoint, delete_checkpoint_on_success=False
-    )
-    try:
+    with _in_one_line(f"{source}: cannot be read"):
+        _check_ids(source, _read(source, names))
+    with _remembering(checkpoint), _in_one_line(f"{output}: the answers ended, and go on with the same command"):
         size = BATCHES_AT_ONCE * config.stage2.batch_size
         rows = _read(source, names).repartition(target_num_rows_per_block=_PARTS_A_FILE * size)
         answered = rows.map_batches(
@@ -117,8 +115,6 @@ def predict_with_ray(
             num_gpus=1 if ray.cluster_resources().get("GPU") else None,
         )
         answered.write_parquet(output)
-    finally:
-        context.checkpoint_config = None
     return _summary(output, caveats(fitted.rule, fitted.novelty))
 
 
@@ -168,7 +164,7 @@ def _files(source: str) -> list[tuple[str, int | None, int | None]]:
     """The files of a source: name, bytes, and when each was last changed."""
     import pyarrow.fs
 
-    storage, path = pyarrow.fs.FileSystem.from_uri(source)
+    storage, path = _storage(source)
     found = storage.get_file_info(path)
     if found.type == pyarrow.fs.FileType.NotFound:
         raise DataError(f"{source}: no such file or folder")
@@ -199,6 +195,35 @@ def _read(source: str, names: Sequence[str]) -> Any:
     return rows
 
 
+@contextmanager
+def _remembering(checkpoint: str) -> Iterator[None]:
+    """What is written meanwhile is noted in this folder, and what is noted there already is not answered again."""
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = ray.data.checkpoint.CheckpointConfig(
+        id_column=_ID, checkpoint_path=checkpoint, delete_checkpoint_on_success=False
+    )
+    try:
+        yield
+    finally:
+        context.checkpoint_config = None
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """What Ray, pyarrow and storages raise, each errors of its own, as one of ours; of a worker, what it met there."""
+    try:
+        yield
+    except Exception as error:
+        cause = error
+        while isinstance(inner := getattr(cause, "cause", None), Exception):
+            cause = inner
+        if isinstance(cause, AspireError):
+            raise cause from error
+        raise DataError(f"{what} ({type(cause).__name__}: {first_line(cause)})") from error
+
+
 def _check_ids(source: str, rows: Any) -> None:
     """That each row has an id of its own: one that is written is known by it alone."""
     met = HashSet()
@@ -226,17 +251,27 @@ def _check_apart(output: str, source: str) -> None:
 
 def _located(place: str) -> "tuple[pyarrow.fs.FileSystem, str]":
     """The storage of a place and the path there, through links."""
+    storage, path = _storage(place)
+    return storage, os.path.realpath(path) if storage.type_name == "local" else path.rstrip("/")
+
+
+def _storage(place: str) -> "tuple[pyarrow.fs.FileSystem, str]":
+    """The storage of a place, and the path there."""
+    import pyarrow as pa
     import pyarrow.fs
 
-    storage, path = pyarrow.fs.FileSystem.from_uri(place)
-    return storage, os.path.realpath(path) if storage.type_name == "local" else path.rstrip("/")
+    try:
+        storage, path = pyarrow.fs.FileSystem.from_uri(place)
+    except pa.ArrowException as error:
+        raise ConfigError(f"{place}: no storage that pyarrow knows ({first_line(error)})") from error
+    return storage, path
 
 
 def _holds(place: str) -> bool:
     """Whether a folder is there with something in it."""
     import pyarrow.fs
 
-    files, path = pyarrow.fs.FileSystem.from_uri(place)
+    files, path = _storage(place)
     return bool(files.get_file_info(pyarrow.fs.FileSelector(path, allow_not_found=True)))
 
 
@@ -244,7 +279,7 @@ def _remove(place: str) -> None:
     """A folder, where there is one."""
     import pyarrow.fs
 
-    files, path = pyarrow.fs.FileSystem.from_uri(place)
+    files, path = _storage(place)
     if files.get_file_info(path).type == pyarrow.fs.FileType.Directory:
         files.delete_dir(path)
 

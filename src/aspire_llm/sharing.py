@@ -14,7 +14,7 @@ from aspire_llm.config import RunConfig
 from aspire_llm.config_files import parse_config, paths_of, read_yaml, with_changes
 from aspire_llm.data import without_folder
 from aspire_llm.demo import find_run
-from aspire_llm.errors import ConfigError, RunDirectoryError
+from aspire_llm.errors import ConfigError, RunDirectoryError, first_line
 from aspire_llm.lm.model_files import check_model, read_template
 from aspire_llm.report.model_card import model_card
 from aspire_llm.results.calibration import CALIBRATION, caveats, stored_rule
@@ -210,7 +210,7 @@ def _push(folder: Path, repository: str) -> None:
         hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="An exported run of aspire-llm")
     except Exception as error:  # the hub, the network and the files each raise errors of their own
         raise RunDirectoryError(
-            f"{folder} is made, but {repository} on the hub did not take it: {_first_line(error)}"
+            f"{folder} is made, but {repository} on the hub did not take it: {first_line(error)}"
         ) from error
 
 
@@ -231,9 +231,5 @@ def _fetched(source: str) -> Iterator[Path]:
         try:
             snapshot_download(repository, local_dir=place, allow_patterns=[*_SHARED, f"{TEMPLATES}/*"])
         except Exception as error:  # the hub, the network and the cache each raise errors of their own
-            raise RunDirectoryError(f"{source} cannot be fetched: {_first_line(error)}") from error
+            raise RunDirectoryError(f"{source} cannot be fetched: {first_line(error)}") from error
         yield Path(place)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,6 +9,7 @@ from aspire_llm.data.json_text import Broken, parse_json
 from aspire_llm.data.problems import Problem
 from aspire_llm.data.rows import Row
 from aspire_llm.data.tables import DELIMITERS, repeated_name, table_rows
+from aspire_llm.errors import first_line
 
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 DATA_SUFFIXES = (*_JSON_SUFFIXES, *DELIMITERS, ".parquet")
@@ -101,9 +102,3 @@ def _parquet_rows(path: Path) -> Iterator[Row | Problem]:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         message = f"not a Parquet file that can be read: {first_line(error)}"
         yield Problem(str(path), number + 1 if number else None, message, is_end=True)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its name where it has none: messages of this package are one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

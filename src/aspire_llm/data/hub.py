@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aspire_llm.data.arrow_rows import NOT_IN_PYTHON, arrow_records
-from aspire_llm.data.files import first_line
 from aspire_llm.data.problems import Problem
 from aspire_llm.data.rows import Row
+from aspire_llm.errors import first_line
 
 HUB_NAMES = {
     "coqa": "hf:stanfordnlp/coqa",

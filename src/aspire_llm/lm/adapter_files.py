@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from aspire_llm.errors import RunDirectoryError
+from aspire_llm.errors import RunDirectoryError, first_line
 from aspire_llm.lm.adapters import OF_PEFT, Adapter, LoraAdapter, SoftPrompt, frozen
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.tensor_file import write_tensors
@@ -54,7 +54,7 @@ def load_adapter(backbone: Backbone, name: str, folder: Path, *, of: str = "") -
         try:
             return frozen(_lora(backbone, name, config, state, of=of))
         except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:  # whatever peft may say
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             raise RunDirectoryError(f"{folder}: no LoRA of this model ({reason}); train it again") from error
     embeddings = state.get("prompt_embeddings", torch.empty(0, 0))
     if embeddings.shape[-1] != backbone.width:

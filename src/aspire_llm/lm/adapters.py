@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from aspire_llm.config import TrainingConfig
-from aspire_llm.errors import ModelError
+from aspire_llm.errors import ModelError, first_line
 from aspire_llm.lm.architecture import check_reads_between_tokens, text_decoder
 from aspire_llm.lm.model import Backbone
 from aspire_llm.lm.upstream import (
@@ -152,8 +152,7 @@ class LoraAdapter:
                 with standing_in(model):
                     model.add_adapter(lora_config, adapter_name=name)
             except ValueError as error:  # layers whose weights a model reads past their forward
-                kind = model.config.model_type
-                reason = str(error).splitlines()[0]
+                kind, reason = model.config.model_type, first_line(error)
                 raise ModelError(f"no LoRA for {kind!r} models ({reason}); use adapter: soft_prompt") from error
         backbone.lora_layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
         activate_adapters(backbone.lora_layers, [])

@@ -13,7 +13,7 @@ from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from transformers import PreTrainedTokenizerBase
 
 from aspire_llm.data import chat_turns, example_turns
-from aspire_llm.errors import ModelError
+from aspire_llm.errors import ModelError, first_line
 from aspire_llm.lm.text import control_tokens, hidden, renamed, without_noncharacters
 from aspire_llm.lm.upstream import compile_chat_template
 from aspire_llm.records import Question
@@ -107,7 +107,7 @@ class ChatPrompts:
                 **self._variables,
             )
         except Exception as error:  # whatever a template may do
-            raise ModelError(f"{self._name} cannot be rendered: {_first_line(error)}") from error
+            raise ModelError(f"{self._name} cannot be rendered: {first_line(error)}") from error
         if missing := [place for place in range(count) if _mark(place) not in text]:
             said = f"what the {roles[missing[0] % 2]} says"
             raise ModelError(
@@ -122,7 +122,7 @@ class ChatPrompts:
         try:
             compiled = compile_chat_template(template)
         except TemplateSyntaxError as error:
-            raise ModelError(f"{self._name}, line {error.lineno}: not valid Jinja ({_first_line(error)})") from error
+            raise ModelError(f"{self._name}, line {error.lineno}: not valid Jinja ({first_line(error)})") from error
         compiled.environment.unsafe_undefined = refuse  # which would render as nothing, without a word
         return compiled
 
@@ -141,7 +141,3 @@ def _fill(pieces: Sequence[str | int], turns: Sequence[str]) -> str:
 
 def _mark(place: int) -> str:
     return f"\ufdd2{place}\ufdd3"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
