@@ -178,9 +178,8 @@ def _copy_template(config: RunConfig, folder: Path) -> list[tuple[str, object]]:
         return []
     read_template(template)
     (folder / TEMPLATES).mkdir()
-    shutil.copyfile(
-        os.path.expanduser(template), folder / TEMPLATES / template.name
-    )  # byte for byte: its digest is the run's
+    # Byte for byte: the digest of the run is of its bytes.
+    shutil.copyfile(os.path.expanduser(template), folder / TEMPLATES / template.name)
     return [("prompts.template", f"{TEMPLATES}/{template.name}")]
 
 
