@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,11 +189,25 @@ def config(request: pytest.FixtureRequest, model_folder: Path, data_file: Path) 
 
 
 @pytest.fixture(scope="session")
-def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole run of it; a test that changes a run changes a copy."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    run(config, folder)
-    return folder
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], Path]:
+    """A whole run of these settings, made once for all files of tests; a test that changes a run changes a copy."""
+    made: dict[str, Path] = {}
+
+    def folder_of(config: RunConfig) -> Path:
+        settings = config.model_dump_json()
+        if settings not in made:
+            folder = tmp_path_factory.mktemp("runs") / "whole"
+            run(config, folder)
+            made[settings] = folder
+        return made[settings]
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def finished(config: RunConfig, run_of: Callable[[RunConfig], Path]) -> Path:
+    """The run of it."""
+    return run_of(config)
 
 
 @pytest.fixture(scope="module")

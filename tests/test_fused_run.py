@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,10 +32,8 @@ def config(model_folder: Path, data_file: Path) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "fused"
-    run(config, folder)
-    return folder
+def finished(config: RunConfig, run_of: Callable[[RunConfig], Path]) -> Path:
+    return run_of(config)
 
 
 def test_it_is_fitted_on_validation_answers_and_decides(finished: Path, config: RunConfig) -> None:

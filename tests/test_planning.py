@@ -33,7 +33,7 @@ def test_a_miniature_has_the_first_layers_and_no_weight_of_the_model(config: Run
     assert (one.num_layers, all_layers.num_layers) == (1, whole.num_layers)
     assert all_layers.num_parameters == whole.num_parameters
     assert (one.width, one.num_embeddings, one.window) == (whole.width, whole.num_embeddings, whole.window)
-    token = torch.tensor([[5]])
+    token = torch.tensor([[5]], device=whole.device)
     assert not torch.equal(one.embed(token), whole.embed(token))
     assert num_layers(architecture) == whole.num_layers, "the architecture stays as it was"
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,10 +44,8 @@ def config(model_folder: Path, data_file: Path) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def plain(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "plain"
-    run(config, folder)
-    return folder
+def plain(config: RunConfig, run_of: Callable[[RunConfig], Path]) -> Path:
+    return run_of(config)
 
 
 @pytest.fixture(scope="module")

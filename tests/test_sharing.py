@@ -168,6 +168,7 @@ def test_an_import_takes_what_a_run_has_and_nothing_else(exported: Path, tmp_pat
     assert names.isdisjoint({"run.py", "task_adapter/more.bin", "metrics.json"})
 
 
+@pytest.mark.parametrize("config", ["lora"], indirect=True)
 def test_a_chat_template_is_shared_with_its_run(config: RunConfig, tmp_path: Path) -> None:
     template = tmp_path / "mine.jinja"
     template.write_text(
@@ -231,6 +232,7 @@ def command(server: StandIn, place: Path, *arguments: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.parametrize("config", ["lora"], indirect=True)
 def test_the_hub_takes_an_export_and_gives_it_back(certified: Path, exported: Path, tmp_path: Path) -> None:
     with hub() as server:
         pushed = command(server, tmp_path, "export", str(certified), str(tmp_path / "shared"), "--push", "us/shared")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,8 @@ def config(model_folder: Path, data_file: Path) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    run(config, folder)
-    return folder
+def finished(config: RunConfig, run_of: Callable[[RunConfig], Path]) -> Path:
+    return run_of(config)
 
 
 def read(path: Path):

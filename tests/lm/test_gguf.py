@@ -77,7 +77,7 @@ def _tensors(llama: LlamaForCausalLM) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def test_a_gguf_file_is_the_model_that_was_written(file: Path, llama: LlamaForCausalLM, tokenizer) -> None:
-    backbone = load_backbone(file)
+    backbone = load_backbone(file, device="cpu")
     token_ids = torch.tensor([tokenizer("Q: Where was the old piano built?\nA:")["input_ids"]])
     with torch.no_grad():
         assert torch.allclose(backbone.model(token_ids).logits, llama(token_ids).logits, atol=1e-5)

@@ -73,7 +73,7 @@ def close(ours: list[Tensor], expected: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("share", ["all", "some"])
 def test_what_lies_on_disk_computes_the_same(folder: Path, share: str) -> None:
-    plain = load_backbone(folder)
+    plain = load_backbone(folder, device="cpu")
     spread = load_backbone(folder, placement=ON_DISK if share == "all" else partly(folder))
     total = len(list(spread.model.parameters()))
     assert (0 < len(on_disk(spread)) < total) if share == "some" else len(on_disk(spread)) == total
@@ -112,7 +112,7 @@ def gradients(backbone: Backbone, adapter: Adapter) -> list[Tensor]:
 
 
 def test_lora_learns_on_disk_what_it_learns_in_memory(folder: Path, tmp_path: Path) -> None:
-    plain, spread = load_backbone(folder), load_backbone(folder, placement=ON_DISK)
+    plain, spread = load_backbone(folder, device="cpu"), load_backbone(folder, placement=ON_DISK)
     adapters = [new_adapter(own, TASK, LORA, seed=0) for own in (plain, spread)]
     assert {parameter.device.type for parameter in adapters[1].parameters()} == {"cpu"}
     with torch.no_grad():
@@ -134,7 +134,7 @@ def test_lora_learns_on_disk_what_it_learns_in_memory(folder: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("share", ["all", "some"])
 def test_recomputed_layers_are_brought_again_and_keep_their_hooks(folder: Path, share: str) -> None:
-    plain = load_backbone(folder)
+    plain = load_backbone(folder, device="cpu")
     spread = load_backbone(folder, placement=ON_DISK if share == "all" else partly(folder))
     hooked = [vars(layer).get("forward") for layer in spread.layers]
     assert share == "all" or any(hooked), "layers themselves are hooked"
@@ -148,7 +148,7 @@ def test_recomputed_layers_are_brought_again_and_keep_their_hooks(folder: Path, 
 
 def test_branches_that_share_no_prefix(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     folder = saved(expanded_model("bloom", len(tokenizer)), tokenizer, tmp_path / "model")
-    plain, spread = load_backbone(folder), load_backbone(folder, placement=ON_DISK)
+    plain, spread = load_backbone(folder, device="cpu"), load_backbone(folder, placement=ON_DISK)
     assert not plain.shares_prefixes
     ours, expected = everything(spread), everything(plain)
     assert ours[0] == expected[0]
@@ -157,7 +157,8 @@ def test_branches_that_share_no_prefix(tokenizer: PreTrainedTokenizerFast, tmp_p
 
 def test_a_folder_for_weights_goes_with_the_model(model_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model_folder, tmp_path / "model")
-    weights = load_backbone(folder).model.state_dict()
+    plain = load_backbone(folder, device="cpu").model
+    weights = plain.state_dict()
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     offload = tmp_path / "offload"
@@ -166,7 +167,7 @@ def test_a_folder_for_weights_goes_with_the_model(model_folder: Path, tmp_path: 
     spread = load_backbone(folder, placement=Placement("auto", {"cpu": "1KB"}, offload))
     assert len(list(offload.rglob("*.safetensors"))) == len(weights)
     logits = spread.model(torch.arange(4)[None]).logits
-    torch.testing.assert_close(logits, load_backbone(folder).model(torch.arange(4)[None]).logits)
+    torch.testing.assert_close(logits, plain(torch.arange(4)[None]).logits)
     del spread, logits
     gc.collect()
     assert list(offload.iterdir()) == []
@@ -176,7 +177,7 @@ def test_a_finished_run_is_spread_at_no_cost(
     model_folder: Path, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, folder = tiny_config("lora", model_folder, data_file), tmp_path / "run"
-    run(config, folder)
+    run(with_changes(config, [("device", "cpu")]), folder)
     expected = SelectivePredictor.load(folder).predict(["Where was piano 7 built?"])[0]
     monkeypatch.setattr(TrainingLoop, "fit", lambda *_, **__: pytest.fail("trained again"))
     run(with_changes(config, [("device_map", "auto"), ("max_memory", {"cpu": "1KB"})]), folder)

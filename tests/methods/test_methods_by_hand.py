@@ -55,6 +55,13 @@ def test_drawn_answers_have_the_model_s_own_likelihoods(finished: Path) -> None:
         assert sample["log_probs"] == pytest.approx(expected, abs=1e-4)
 
 
+def chosen_log_prob(model: AdaptedModel, read: list[int], choices: tuple[int, int]) -> float:
+    """Log-probability of the first of two next tokens, of both alone."""
+    tokens = torch.tensor(read, device=model.backbone.device)
+    embeddings = torch.cat([model.task.soft_tokens(), model.backbone.embed(tokens)])[None]
+    return float(torch.log_softmax(full_forward(model, embeddings)[-1][list(choices)], 0)[0])
+
+
 def test_asking_reads_the_choice_from_a_plain_forward(finished: Path) -> None:
     run = opened(finished)
     model = AdaptedModel(run.model.backbone, run.model.task)
@@ -64,9 +71,7 @@ def test_asking_reads_the_choice_from_a_plain_forward(finished: Path) -> None:
         assert text.endswith("The possible answer is:")
         true, false = (tokenizer(f"{text} ({letter}) ")["input_ids"] for letter in "AB")
         common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
-        embeddings = torch.cat([model.task.soft_tokens(), model.backbone.embed(torch.tensor(true[:common]))])[None]
-        logits = full_forward(model, embeddings)[-1]
-        expected = float(torch.log_softmax(logits[[true[common], false[common]]], 0)[0])
+        expected = chosen_log_prob(model, true[:common], (true[common], false[common]))
         assert scores_of(finished, "self_eval_prompt")[i] == pytest.approx(expected, abs=1e-4)
 
 
@@ -206,9 +211,7 @@ def test_p_true_reads_the_choice_after_the_ideas(finished: Path) -> None:
             common = next(k for k, (a, b) in enumerate(zip(true, false, strict=False)) if a != b)
             if common <= run.model.encoder.budget:
                 break
-        embeddings = torch.cat([model.task.soft_tokens(), model.backbone.embed(torch.tensor(true[:common]))])[None]
-        logits = full_forward(model, embeddings)[-1]
-        expected = float(torch.log_softmax(logits[[true[common], false[common]]], 0)[0])
+        expected = chosen_log_prob(model, true[:common], (true[common], false[common]))
         assert scores_of(finished, "p_true")[i] == pytest.approx(expected, abs=1e-4)
 
 

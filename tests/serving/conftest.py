@@ -1,7 +1,7 @@
 """One server for all tests that leave it as it is, and the page of a stand-in in one tab."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from serving.live import Live, live
 from serving.page_server import StandIn, stand_in
 from serving.watched import WIDE, Watched, open_tab
 
-from aspire_llm import run
 from aspire_llm.commands import calibrate
 from aspire_llm.config import RunConfig
 from aspire_llm.selection import RiskTarget
@@ -24,11 +23,9 @@ def config(model_folder: Path, data_file: Path) -> RunConfig:
 
 
 @pytest.fixture(scope="session")
-def finished(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(config: RunConfig, run_of: Callable[[RunConfig], Path]) -> Path:
     """Of these settings alone: that of all tests is kept for whoever asks next, in other folders, too."""
-    folder = tmp_path_factory.mktemp("served") / "whole"
-    run(config, folder)
-    return folder
+    return run_of(config)
 
 
 @pytest.fixture(scope="session")

@@ -321,7 +321,7 @@ main(["serve", sys.argv[1], "--port", "0"])
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_it_ends_at_once_while_runs_are_loaded(certified: Path, sent: signal.Signals) -> None:
     known = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", _LOADS_LONG, str(certified)]
