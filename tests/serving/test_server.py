@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import shutil
 import signal
@@ -240,9 +241,18 @@ def test_ctrl_c_is_an_end_and_not_an_interruption(
     def interrupted(_: Server) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("aspire_llm.serving.server._log_to_stderr", lambda: None)  # the test's own is closed later
     monkeypatch.setattr(Server, "run", interrupted)
     assert main(["serve", str(certified), "--port", "0"]) == 0
     assert "goes on from here" not in capsys.readouterr().err
+
+
+def test_a_log_of_the_program_goes_on_behind_a_server(certified: Path, tmp_path: Path) -> None:
+    log = logging.FileHandler(tmp_path / "log")
+    stream = log.stream
+    Server([certified], ServerSettings(port=0))
+    assert not stream.closed
+    log.close()
 
 
 def test_head_is_get_without_a_body(served: Live) -> None:

@@ -84,6 +84,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=math.ceil(settings.body_timeout + settings.timeout) + _GRACE,
             server_header=False,
             log_level="warning",
+            log_config=None,  # uvicorn's own would close every log handler of the program
         )
         super().__init__(config)
 
