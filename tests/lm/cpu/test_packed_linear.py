@@ -13,9 +13,11 @@ from transformers.pytorch_utils import Conv1D
 
 from aspire_llm.lm.adapted_model import AdaptedModel
 from aspire_llm.lm.cache.prefix import takes_trees
+from aspire_llm.lm.cpu.allocator import keep_freed_memory
 from aspire_llm.lm.cpu.packed_linear import PackedConv1D, PackedLinear, pack_linear_layers, packing
 from aspire_llm.lm.decoding.beam_search import beam_search
 from aspire_llm.lm.likelihood import answer_log_probs
+from aspire_llm.lm.memory import PeakMemory
 from aspire_llm.lm.model import Backbone
 from aspire_llm.records import Question
 
@@ -86,6 +88,22 @@ def test_other_types_are_left_alone() -> None:
     model = nn.Sequential(Own(4, 4), nn.Linear(4, 4))
     assert pack_linear_layers(model)
     assert [type(module) for module in model] == [Own, PackedLinear]
+
+
+@pytest.mark.skipif(not keep_freed_memory(), reason="malloc is not glibc's")
+def test_layouts_take_the_memory_of_those_they_replace() -> None:
+    shapes = [*[(768, 768)] * 4, (768, 3072), (3072, 768)]
+    layers = nn.ModuleList(nn.Linear(*shape) for _ in range(12) for shape in shapes).requires_grad_(False)
+    assert pack_linear_layers(layers)
+    order = [layers[i] for first in range(6) for i in range(first, 72, 6)]  # their blocks are no neighbours
+    memory = PeakMemory(torch.device("cpu"))
+    with packing(1000):
+        for layer in order:
+            layer(torch.ones(2, layer.in_features))
+    assert all(layer._packed is not None for layer in order)
+    for layer in order:
+        layer.unpack()
+    assert (memory.peak() or 0) < 2**26  # the weights have 324 MiB; where malloc kept what goes, it was half of that
 
 
 @pytest.mark.parametrize("kind", [nn.Linear, lambda width, out: Conv1D(out, width)])

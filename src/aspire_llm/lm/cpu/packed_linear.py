@@ -18,11 +18,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from aspire_llm.lm.memory import give_back_freed
 from aspire_llm.lm.quantization import is_packed
 from aspire_llm.lm.upstream import Conv1D, has_onednn, onednn_layout, onednn_product
 
 # From here on, laying a weight out for one product costs a tenth of the product: not worth a layout that stays.
 _MANY_ROWS = 128
+# So many bytes of weights change their layout until malloc has to give back what the old ones leave.
+_REPLACED_AT_ONCE = 2**24
 # A copy of the output matrix is kept from so many positions that `generate` would hold for each row of the matrix.
 _POSITIONS_PER_OUTPUT = 1 / 8
 
@@ -151,6 +154,7 @@ class Packed(nn.Module):
             if not self.tied:
                 self._packed = onednn_layout(matrix)
                 self._parameters["weight"] = _frozen(self._packed)
+                _OLD_LAYOUTS.add(matrix)
             elif positions >= _POSITIONS_PER_OUTPUT * matrix.shape[0]:
                 self._packed = onednn_layout(matrix)
         return self.matrix() if self._packed is None else self._packed
@@ -159,10 +163,28 @@ class Packed(nn.Module):
         """Back to the plain weight, which gradients take."""
         if self._packed is not None and not self.tied:
             self._parameters["weight"], self._packed = _frozen(self.weight), None
+            _OLD_LAYOUTS.add(self.weight)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}weight"] = self.weight if keep_vars else self.weight.detach()
+
+
+class _OldLayouts:
+    """The memory of layouts that others have replaced: malloc finds hardly any of it large enough for the next ones."""
+
+    def __init__(self) -> None:
+        self._num_bytes = 0
+
+    def add(self, weight: Tensor) -> None:
+        """Count one that goes, and give all back from time to time."""
+        self._num_bytes += weight.nbytes
+        if self._num_bytes >= _REPLACED_AT_ONCE:
+            self._num_bytes = 0
+            give_back_freed()
+
+
+_OLD_LAYOUTS = _OldLayouts()
 
 
 def _frozen(weight: Tensor) -> nn.Parameter:
